@@ -1,0 +1,144 @@
+"""Every error of this library.
+
+```
+SSEError(httpx.TransportError)
+├── ResponseError      .response, .status_code, .body (an excerpt)
+│   ├── StatusError
+│   └── ContentTypeError
+├── StreamEnded
+├── IdleTimeout
+├── EventTooLarge      .limit
+├── UnsafeRetry        .method
+├── CursorError        .key
+└── GiveUpError        .failure, .failures, .url, .last_event_id; __cause__ is the last error
+```
+
+`GiveUpError` is the one thing a consumer of a `ReconnectingEventSource` catches. The others are
+what it reports: as its cause, in its failures, and to hooks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resilient_sse._failure import Failure
+
+__all__ = [
+    "ContentTypeError",
+    "CursorError",
+    "EventTooLarge",
+    "GiveUpError",
+    "IdleTimeout",
+    "ResponseError",
+    "SSEError",
+    "StatusError",
+    "StreamEnded",
+    "UnsafeRetry",
+]
+
+
+class SSEError(httpx.TransportError):
+    """The root of this library's errors.
+
+    It is an ``httpx.TransportError``, as in httpx-sse, so that code which catches that keeps
+    working.
+    """
+
+
+class ResponseError(SSEError):
+    """The server answered, but not with an event stream.
+
+    Args:
+        message: What is wrong, and what to do about it.
+        response: The response, already closed.
+        body: The beginning of its body, at most a few kilobytes.
+    """
+
+    def __init__(self, message: str, *, response: Any, body: bytes = b"") -> None:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+        super().__init__(message)
+        self.response = response
+        self.status_code: int = response.status_code
+        self.body = body
+
+
+class StatusError(ResponseError):
+    """A status other than 200 and 204, or a redirect that is not followed."""
+
+
+class ContentTypeError(ResponseError):
+    """A 200 whose content type is not ``text/event-stream``."""
+
+
+class StreamEnded(SSEError):  # noqa: N818 - it is news before it is an error
+    """The response body ended cleanly; event streams are not meant to."""
+
+
+class IdleTimeout(SSEError):  # noqa: N818 - named like TimeoutException of httpx
+    """No byte came for ``idle_timeout`` seconds, so the connection counts as lost."""
+
+
+class EventTooLarge(SSEError):  # noqa: N818 - the name says what is wrong
+    """One event needs more memory than it was allowed.
+
+    Args:
+        limit: The limit in bytes, ``max_event_size``.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"one event is larger than {limit} bytes; raise max_event_size if that is expected"
+        )
+        self.limit = limit
+
+
+class UnsafeRetry(SSEError):  # noqa: N818 - the name says what is wrong
+    """The request would have to be repeated although the server may have acted on it.
+
+    Args:
+        method: The HTTP method.
+    """
+
+    def __init__(self, method: str) -> None:
+        super().__init__(
+            f"not sending the {method} again: the server may have acted on it, and there is no "
+            "event id to resume from; pass retry_unsafe=True if repeating it does no harm"
+        )
+        self.method = method
+
+
+class CursorError(SSEError):
+    """A cursor store failed; the stream itself did not.
+
+    Args:
+        message: What was tried.
+        key: The key in the store.
+    """
+
+    def __init__(self, message: str, *, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class GiveUpError(SSEError):
+    """The policy decided to stop trying.
+
+    Args:
+        message: The whole story in one line.
+        failures: The failures of this outage, oldest first (the newest 100 of them).
+        url: The source's URL without userinfo, with its query values redacted.
+        last_event_id: The cursor, to resume from later.
+    """
+
+    def __init__(
+        self, message: str, *, failures: Sequence[Failure], url: str, last_event_id: str
+    ) -> None:
+        super().__init__(message)
+        self.failures = tuple(failures)
+        self.failure = self.failures[-1]
+        self.url = url
+        self.last_event_id = last_event_id

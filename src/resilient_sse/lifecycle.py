@@ -1,0 +1,150 @@
+"""Lifecycle events: what a source tells its hooks.
+
+A hook is a plain callable that takes one lifecycle event. The order is fixed:
+
+- per connection: `Connecting`, `Connected`, `Disconnected` (an attempt that fails has no
+  `Connected` and no `Disconnected`);
+- after a failure: `RetryScheduled` or `GaveUp`;
+- `Comment` between `Connected` and `Disconnected`;
+- `Closed` comes last, exactly once.
+
+Every lifecycle event carries ``url`` (without userinfo, query values redacted) and ``source_id``,
+a number that grows with every source made in this process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from resilient_sse._failure import Failure
+
+__all__ = [
+    "Closed",
+    "Comment",
+    "Connected",
+    "Connecting",
+    "Disconnected",
+    "GaveUp",
+    "Hook",
+    "LifecycleEvent",
+    "RetryScheduled",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifecycleEvent:
+    """What all lifecycle events carry.
+
+    Attributes:
+        url: The source's URL without userinfo, with its query values redacted.
+        source_id: Which source of this process speaks.
+    """
+
+    url: str
+    source_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connecting(LifecycleEvent):
+    """An attempt begins.
+
+    Attributes:
+        attempt: The number of the attempt, from 1; see `Attempt`.
+        last_event_id: The cursor it resumes from ("" for none).
+    """
+
+    attempt: int
+    last_event_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected(LifecycleEvent):
+    """The stream is open.
+
+    Attributes:
+        attempt: The number of the attempt that succeeded.
+        status_code: The HTTP status.
+        headers: The response's headers, names in lower case, cookies redacted.
+        seconds: From the start of the attempt to the response's headers.
+        resumed: Whether a cursor was sent.
+    """
+
+    attempt: int
+    status_code: int
+    headers: Mapping[str, str]
+    seconds: float
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected(LifecycleEvent):
+    """An open stream is over.
+
+    Attributes:
+        failure: Why; None if this side ended it (closed, reconnected, ``until``).
+        seconds: How long it was open.
+        events: How many events it dispatched.
+        bytes: How many bytes of body it received, after content decoding.
+    """
+
+    failure: Failure | None
+    seconds: float
+    events: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryScheduled(LifecycleEvent):
+    """The policy decided to try again.
+
+    Attributes:
+        failure: What went wrong.
+        delay: Seconds until the next attempt.
+    """
+
+    failure: Failure
+    delay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment(LifecycleEvent):
+    """The server sent a comment; most servers use it as a heartbeat.
+
+    Attributes:
+        text: The comment without the colon and one space after it.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaveUp(LifecycleEvent):
+    """The policy decided to stop trying; the consumer gets a `GiveUpError`.
+
+    Attributes:
+        failure: The last failure.
+        failures: The failures of this outage, oldest first; the newest 100 of them.
+    """
+
+    failure: Failure
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed(LifecycleEvent):
+    """The source is done; nothing comes after this.
+
+    Attributes:
+        reason: "closed" (by the program), "no content" (204), "until" (the predicate held) or
+            "gave up".
+    """
+
+    reason: str
+
+
+Hook: TypeAlias = "Callable[[LifecycleEvent], object]"
+"""What observes a source: a plain callable; what it returns is ignored."""
