@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,35 +11,25 @@ if TYPE_CHECKING:
 __all__ = ["ServerSentEvent"]
 
 
-class ServerSentEvent:
-    """One dispatched event (WHATWG HTML 9.2.6, "dispatch the event").
+class ServerSentEvent(NamedTuple):
+    """One dispatched event (WHATWG HTML 9.2.6, "dispatch the event"); an immutable value.
 
-    Treat it as immutable: it is hashable and may be shared. It is a plain slotted class because
-    creating one is most of what decoding costs; a frozen dataclass takes three times as long.
+    It is a named tuple because creating one is most of what decoding costs: no other immutable
+    class in Python is made as fast (see the page on performance).
 
-    Args:
+    Attributes:
         event: The event type; "message" unless the server named one.
         data: The payload: the block's data lines joined by a line feed.
         id: The cursor in force when the event was dispatched ("" if there is none). It is the
-            event's own ``id`` field or, without one, the id of the block before it.
+            event's own ``id`` field or, without one, the id of a block before it.
         retry: The reconnection time in milliseconds, only if a valid ``retry`` field stood in
             this very block.
     """
 
-    __slots__ = ("data", "event", "id", "retry")
-    __match_args__ = ("event", "data", "id", "retry")
-
-    def __init__(
-        self,
-        event: str = "message",
-        data: str = "",
-        id: str = "",  # noqa: A002 - the field's name in the standard
-        retry: int | None = None,
-    ) -> None:
-        self.event = event
-        self.data = data
-        self.id = id
-        self.retry = retry
+    event: str = "message"
+    data: str = ""
+    id: str = ""
+    retry: int | None = None
 
     def json(self, loads: Callable[[str], Any] = json.loads) -> Any:  # noqa: ANN401 - any JSON
         """Parse the data as JSON.
@@ -51,19 +41,6 @@ class ServerSentEvent:
             ValueError: If the data is not JSON (``json.JSONDecodeError`` with the default parser).
         """
         return loads(self.data)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ServerSentEvent):
-            return NotImplemented
-        return (
-            self.data == other.data
-            and self.event == other.event
-            and self.id == other.id
-            and self.retry == other.retry
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.event, self.data, self.id, self.retry))
 
     def __repr__(self) -> str:
         shown = [f"event={self.event!r}"] if self.event != "message" else []
