@@ -1,0 +1,1 @@
+"""A Server-Sent Events client for programs that run for a year."""
