@@ -1,0 +1,161 @@
+"""Steps: what a scripted body is made of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = [
+    "Forever",
+    "Gate",
+    "Live",
+    "Pause",
+    "Step",
+    "comment",
+    "event",
+    "forever",
+    "pause",
+    "raw",
+    "retry",
+]
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def event(
+    data: str = "",
+    *,
+    event: str | None = None,
+    id: str | None = None,  # noqa: A002 - the field's name in the standard
+    retry: int | None = None,
+) -> bytes:
+    """One event as a server writes it; every line of the data becomes a data line.
+
+    Args:
+        data: The payload.
+        event: The event type; no ``event`` field without it.
+        id: The event's id; no ``id`` field without it.
+        retry: Milliseconds; no ``retry`` field without it.
+    """
+    fields = {"event": event, "id": id, "retry": retry}
+    lines = [f"{name}: {value}\n" for name, value in fields.items() if value is not None]
+    lines += [f"data: {line}\n" for line in _LINE_END.split(data)]
+    return ("".join(lines) + "\n").encode()
+
+
+def comment(text: str = "") -> bytes:
+    """A comment, which most servers use as a heartbeat, and a blank line."""
+    lines = [f": {line}\n" for line in _LINE_END.split(text)]
+    return ("".join(lines) + "\n").encode()
+
+
+def retry(milliseconds: int) -> bytes:
+    """A block with a ``retry`` field only."""
+    return f"retry: {milliseconds}\n\n".encode()
+
+
+def raw(data: bytes | str) -> bytes:
+    """Exactly these bytes (text is encoded as UTF-8)."""
+    return data.encode() if isinstance(data, str) else data
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A step in which nothing is sent.
+
+    Attributes:
+        seconds: How long.
+    """
+
+    seconds: float
+
+
+def pause(seconds: float) -> Pause:
+    """Send nothing for so many seconds."""
+    return Pause(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Forever:
+    """A step that repeats other steps until the connection is over.
+
+    Attributes:
+        steps: What is repeated.
+    """
+
+    steps: tuple[Step, ...]
+
+
+def forever(*steps: Step) -> Forever:
+    """Repeat the steps until the client leaves; nothing after this is reached.
+
+    Raises:
+        ValueError: Without a step there is nothing to repeat.
+    """
+    if not steps:
+        msg = "forever() needs at least one step, for example pause(1)"
+        raise ValueError(msg)
+    return Forever(steps)
+
+
+class Live:
+    """A step whose bytes are decided while the connection is open.
+
+    Attributes:
+        patience: Ask again after so many seconds even if nothing was announced.
+    """
+
+    patience: float | None = None
+
+    def __init__(self) -> None:
+        self._watchers: list[Callable[[], object]] = []
+
+    def take(self) -> Sequence[bytes] | None:
+        """What is to be sent now; None when this step is over."""
+        raise NotImplementedError
+
+    def subscribe(self, wake: Callable[[], object]) -> None:
+        """Call ``wake`` whenever `take` may have something new."""
+        self._watchers.append(wake)
+
+    def unsubscribe(self, wake: Callable[[], object]) -> None:
+        """Stop calling ``wake``."""
+        self._watchers.remove(wake)
+
+    def announce(self) -> None:
+        """Wake every connection that is at this step."""
+        for wake in tuple(self._watchers):
+            wake()
+
+
+class Gate(Live):
+    """A step that waits until the test opens it.
+
+    ```python
+    gate = Gate()
+    script = [Connection(event("one"), gate, event("two"))]
+    ...
+    gate.open()
+    ```
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened = False
+
+    def open(self) -> None:
+        """Let this and every later connection pass."""
+        self._opened = True
+        self.announce()
+
+    def take(self) -> Sequence[bytes] | None:
+        """Nothing to send; the step is over once the gate is open."""
+        return None if self._opened else ()
+
+
+Step: TypeAlias = "bytes | Pause | Forever | Live"
+"""One step of a body: bytes (made by `event`, `comment`, `retry`, `raw`), a pause, a gate..."""
