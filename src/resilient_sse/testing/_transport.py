@@ -1,0 +1,203 @@
+"""`ScriptedTransport`: the same scripts without a network, as an httpx transport."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+import httpx
+from anyio.lowlevel import checkpoint
+
+from resilient_sse.testing._performance import header_fields
+from resilient_sse.testing._request import RecordedRequest, RequestLog
+from resilient_sse.testing._script import Script
+from resilient_sse.testing._timeline import body, opening
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from resilient_sse.testing._script import Connection, ScriptEntry
+
+__all__ = ["ScriptedTransport"]
+
+
+class ScriptedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """An httpx transport that follows a script, for tests in memory.
+
+    It serves ``httpx.Client`` and ``httpx.AsyncClient`` (asyncio and trio). Endings become the
+    exceptions that httpx raises for them on a real connection; pauses and silence obey the
+    request's read timeout.
+
+    ```python
+    transport = ScriptedTransport([Connection(event("one")), Connection(status=503)])
+    client = httpx.AsyncClient(transport=transport)
+    ```
+
+    Args:
+        script: As for `ScriptedServer`.
+        then: What answers when the script is used up; 204 by default.
+    """
+
+    def __init__(
+        self, script: Iterable[ScriptEntry] = (), *, then: ScriptEntry | None = None
+    ) -> None:
+        self._script = Script(script, then)
+        self._log = RequestLog()
+        self._numbers = itertools.count(1)
+        self._open: set[_SyncStream | _AsyncStream] = set()
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """The requests so far."""
+        return self._log.all()
+
+    @property
+    def open_connections(self) -> int:
+        """How many responses are not closed yet."""
+        return len(self._open)
+
+    def wait_for_requests(self, count: int, timeout: float = 5.0) -> list[RecordedRequest]:
+        """Wait until ``count`` requests have come; for threads.
+
+        Raises:
+            TimeoutError: There are fewer after ``timeout`` seconds.
+        """
+        return self._log.wait_for(count, timeout)
+
+    def add(self, *entries: ScriptEntry) -> None:
+        """Make the script longer."""
+        self._script.add(*entries)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request, as httpx asks for it."""
+        connection = self._answer(request, request.read())
+        stream = _SyncStream(body(connection, _patience(request)), self._open)
+        try:
+            for seconds in opening(connection, _patience(request)):
+                stream.wait(seconds)
+        except BaseException:
+            stream.close()
+            raise
+        return _response(connection, stream)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request, as httpx asks for it."""
+        connection = self._answer(request, await request.aread())
+        stream = _AsyncStream(body(connection, _patience(request)), self._open)
+        try:
+            for seconds in opening(connection, _patience(request)):
+                await stream.wait(seconds)
+        except BaseException:
+            await stream.aclose()
+            raise
+        return _response(connection, stream)
+
+    def close(self) -> None:
+        """End the responses that are still open; blocked readers get ``httpx.ReadError``."""
+        for stream in tuple(self._open):
+            stream.end()
+
+    async def aclose(self) -> None:
+        """The same as `close`."""
+        self.close()
+
+    def _answer(self, request: httpx.Request, content: bytes) -> Connection:
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        recorded = RecordedRequest(
+            method=request.method,
+            path=path,
+            query=query,
+            headers=httpx.Headers(request.headers),
+            body=content,
+            time=time.monotonic(),
+            connection=next(self._numbers),
+        )
+        self._log.add(recorded)
+        return self._script.answer(recorded)
+
+
+def _patience(request: httpx.Request) -> float:
+    read: float | None = request.extensions.get("timeout", {}).get("read")
+    return math.inf if read is None else read
+
+
+def _response(connection: Connection, stream: _SyncStream | _AsyncStream) -> httpx.Response:
+    version = f"HTTP/{connection.http_version}".encode()
+    return httpx.Response(
+        connection.status,
+        headers=header_fields(connection),
+        stream=stream,
+        extensions={"http_version": version},
+    )
+
+
+class _SyncStream(httpx.SyncByteStream):
+    def __init__(
+        self, timeline: Iterator[bytes | float], opened: set[_SyncStream | _AsyncStream]
+    ) -> None:
+        self._timeline = timeline
+        self._opened = opened
+        self._ended = threading.Event()
+        opened.add(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for item in self._timeline:
+            if isinstance(item, bytes):
+                yield item
+            else:
+                self.wait(item)
+
+    def wait(self, seconds: float) -> None:
+        if self._ended.wait(None if math.isinf(seconds) else seconds):
+            raise _closed()
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def close(self) -> None:
+        self._opened.discard(self)
+        self.end()
+
+
+class _AsyncStream(httpx.AsyncByteStream):
+    """An iterator and no generator: there is nothing to finalize when it is left early."""
+
+    def __init__(
+        self, timeline: Iterator[bytes | float], opened: set[_SyncStream | _AsyncStream]
+    ) -> None:
+        self._timeline = timeline
+        self._opened = opened
+        self._ended = anyio.Event()
+        opened.add(self)
+
+    def __aiter__(self) -> _AsyncStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await checkpoint()
+        for item in self._timeline:
+            if isinstance(item, bytes):
+                return item
+            await self.wait(item)
+        raise StopAsyncIteration
+
+    async def wait(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self._ended.wait()
+        if self._ended.is_set():
+            raise _closed()
+
+    def end(self) -> None:
+        self._ended.set()
+
+    async def aclose(self) -> None:
+        self._opened.discard(self)
+        self.end()
+
+
+def _closed() -> httpx.ReadError:
+    return httpx.ReadError("the response was closed while it was read")
