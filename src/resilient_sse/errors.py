@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from resilient_sse._redact import redact_text
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from resilient_sse._failure import Failure
 
@@ -57,13 +59,22 @@ class ResponseError(SSEError):
         message: What is wrong, and what to do about it.
         response: The response, already closed.
         body: The beginning of its body, at most a few kilobytes.
+        retry_after: Seconds that the server asks to wait (RFC 9110 10.2.3), if it does.
     """
 
-    def __init__(self, message: str, *, response: Any, body: bytes = b"") -> None:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+    def __init__(
+        self,
+        message: str,
+        *,
+        response: Any,  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+        body: bytes = b"",
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.response = response
         self.status_code: int = response.status_code
         self.body = body
+        self.retry_after = retry_after
 
 
 class StatusError(ResponseError):
@@ -127,18 +138,27 @@ class CursorError(SSEError):
 class GiveUpError(SSEError):
     """The policy decided to stop trying.
 
-    Args:
-        message: The whole story in one line.
+    Attributes:
+        failure: The last failure.
         failures: The failures of this outage, oldest first (the newest 100 of them).
         url: The source's URL without userinfo, with its query values redacted.
         last_event_id: The cursor, to resume from later.
     """
 
-    def __init__(
-        self, message: str, *, failures: Sequence[Failure], url: str, last_event_id: str
-    ) -> None:
-        super().__init__(message)
+    def __init__(self, *, failures: Iterable[Failure], url: str, last_event_id: str) -> None:
         self.failures = tuple(failures)
         self.failure = self.failures[-1]
         self.url = url
         self.last_event_id = last_event_id
+        super().__init__(self._story())
+
+    def _story(self) -> str:
+        """Tell in one line what was tried, why it failed and where to go on."""
+        last = self.failure
+        times = "1 failure" if last.attempt == 1 else f"{last.attempt} failures"
+        error = redact_text(str(last.error)) or "no message"
+        resume = f"; resume from event id {self.last_event_id!r}" if self.last_event_id else ""
+        return (
+            f"gave up on {self.url} after {times} in {last.outage_seconds:.1f} s: "
+            f"{last.kind} ({type(last.error).__name__}: {error}){resume}"
+        )

@@ -15,6 +15,7 @@ a number that grows with every source made in this process.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -27,12 +28,26 @@ __all__ = [
     "Comment",
     "Connected",
     "Connecting",
+    "ConnectionState",
     "Disconnected",
     "GaveUp",
     "Hook",
     "LifecycleEvent",
     "RetryScheduled",
 ]
+
+
+class ConnectionState(StrEnum):
+    """What a source is doing."""
+
+    CONNECTING = "connecting"
+    """Opening a connection, or about to."""
+    OPEN = "open"
+    """Reading a stream."""
+    WAITING = "waiting"
+    """Between a failure and the next attempt."""
+    CLOSED = "closed"
+    """Done: nothing more will come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,318 @@
+"""The asynchronous driver: does the I/O that the session asks for, on asyncio and trio.
+
+It holds no rule. Whatever `aclose` and `reconnect` may have to interrupt happens inside one
+cancel scope, `_scope`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import httpx
+import stamina
+
+from resilient_sse import _http
+from resilient_sse._client import default_async_client
+from resilient_sse._settled import Settled
+from resilient_sse._source import Source, busy
+from resilient_sse.errors import StreamEnded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from types import TracebackType
+    from typing import Self
+
+    from resilient_sse._event import ServerSentEvent
+    from resilient_sse._failure import Attempt
+
+__all__ = ["ReconnectingEventSource"]
+
+T = TypeVar("T")
+# More than h11 can have parsed out of what it read at once.
+_MOST_BUFFERED_CHUNKS = 100_000
+
+
+class ReconnectingEventSource(Source[Any]):
+    __doc__ = Source.__doc__
+
+    _chunks: AsyncIterator[bytes] | None = None
+    _pulling = False
+    _scope: anyio.CancelScope | None = None
+    _pull_over: anyio.Event | None = None
+
+    async def __aenter__(self) -> Self:
+        self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
+        self._enter()
+        await self._load_cursor()
+        if self._client is None:
+            self._client = default_async_client()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._left = True
+        with anyio.CancelScope(shield=True):
+            await self.aclose()
+            if self._pulling:  # another task, which is about to leave
+                self._pull_over = anyio.Event()
+                await self._pull_over.wait()
+
+    def __aiter__(self) -> Self:
+        self._check_inside("async with")
+        return self
+
+    async def __anext__(self) -> ServerSentEvent:
+        if self._ready:
+            return self._ready.pop()
+        return await self._pull(self._session.take)
+
+    def batches(self) -> Batches:
+        """Iterate lists of the events that came in together, for high-volume consumers."""
+        self._check_inside("async with")
+        return Batches(self._pull, self._session.take_batch)
+
+    async def aclose(self) -> None:
+        """Close for good, from any task and in any state; the iteration ends normally."""
+        self._session.close("closed", self._now())
+        if self._scope is not None:
+            self._scope.cancel()
+        if not self._pulling:  # else the task that pulls cleans up as it leaves
+            await self._finish()
+
+    def reconnect(self) -> Awaitable[None]:
+        """Drop the connection or the wait now and connect at once, from any task.
+
+        Events that were received are delivered first. What is returned may be awaited, and need
+        not be. After the end of the stream this does nothing.
+        """
+        self._session.request_reconnect()
+        if self._scope is not None:
+            self._scope.cancel()
+        return Settled()
+
+    def ack(self, event: ServerSentEvent) -> Awaitable[None]:
+        """Acknowledge an event, so that the saved cursor may move past it.
+
+        The cursor is saved when the next event is asked for, or when what this returns is awaited.
+
+        Raises:
+            ValueError: If the event was not delivered, or is acknowledged already.
+        """
+        self._session.ack(event)
+        return Settled(self._save_cursor)
+
+    # -- Pulling: I/O until there is something to hand out -------------------------------------
+
+    async def _pull(self, take: Callable[[float], T | None]) -> T:
+        self._check_inside("async with")
+        if self._pulling:
+            raise busy()
+        self._pulling = True
+        try:
+            while True:
+                self._session.acknowledge()
+                await self._save_cursor()
+                if due := take(self._now()):
+                    return due
+                if self._session.finished:
+                    await self._finish()
+                    raise StopAsyncIteration
+                await self._advance()
+        finally:
+            self._pulling = False
+            if self._pull_over is not None:
+                self._pull_over.set()
+
+    async def _advance(self) -> None:
+        """Open a connection or read from it, until it is done or interrupted."""
+        if self._session.must_drop:
+            await self._drop()
+        try:
+            with anyio.CancelScope() as self._scope:
+                await (self._open() if self._chunks is None else self._read(self._chunks))
+        finally:
+            self._scope = None
+
+    async def _read(self, chunks: AsyncIterator[bytes]) -> None:
+        error: Exception
+        try:
+            self._session.received(await anext(chunks))
+        except StopAsyncIteration:
+            error = StreamEnded("the server ended the stream")
+        except Exception as exc:  # noqa: BLE001 - the session knows which are failures
+            error = exc
+        except BaseException:  # cancelled, which breaks the connection
+            await self._drop()
+            raise
+        else:
+            return
+        await self._drop(error)
+
+    async def _open(self) -> None:
+        """Open a connection, in one fresh retry loop of stamina's."""
+        session = self._session
+
+        def delay(error: Exception) -> float | bool:
+            seconds = session.retry_delay(error, self._now())
+            if not stamina.is_testing():  # then stamina may not retry, and does not wait
+                session.announce_retry()
+            return seconds
+
+        async def connect(_url: str) -> None:  # the argument is for stamina's hooks to show
+            session.raise_pending()
+            await self._connect()
+
+        connect.__module__, connect.__qualname__ = "resilient_sse", f"{type(self).__name__}.connect"
+        try:
+            await stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
+        except Exception as error:
+            outcome = session.conclude(error, self._now())
+            if outcome is error:
+                raise
+            raise outcome from outcome.__cause__
+
+    async def _connect(self) -> None:
+        """Make one attempt."""
+        limit = self._settings.connect_timeout
+        attempt = self._session.begin_attempt(self._now())
+        response: Any = None
+        with anyio.move_on_after(limit):
+            try:
+                response = await self._answer(attempt)
+            except Exception as error:
+                raise _http.as_failure(error) from error.__cause__
+        if response is None:
+            msg = f"no response headers within {limit:g} s"
+            raise httpx.ReadTimeout(msg)
+        self._response = response
+        headers = _http.headers_of(response)
+        if not self._session.connected(response.status_code, headers, self._now()):
+            await self._drop()
+            return
+        _http.set_read_timeout(response, self._settings.idle_timeout)
+        self._chunks = _chunks(response)
+
+    async def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
+        """Send the request and follow its redirects, to a response that can be gone on with."""
+        sending = await self._prepare(attempt)
+        while True:
+            options = _http.send_options(self._settings, sending)
+            response = await self._client.send(sending.request, **options)
+            verdict = _http.judge(sending, response, self._settings.content_type)
+            if verdict is None:
+                return response
+            if isinstance(verdict, _http.Refusal):
+                raise verdict.error(response, await _excerpt(response))
+            await _close(response)
+            sending = verdict
+
+    async def _prepare(self, attempt: Attempt) -> _http.Sending:
+        request = _http.build_request(self._client, self._settings, attempt)
+        built = dict(request.headers)
+        if self._settings.prepare_request is not None:
+            request = await _settle(self._settings.prepare_request(request, attempt)) or request
+        self._session.sending(request.method)
+        return _http.on_its_way(self._settings, built, request)
+
+    async def _drop(self, error: Exception | None = None) -> None:
+        """Close the open response, if there is one, and tell the session why."""
+        response, self._response = self._response, None
+        chunks, self._chunks = self._chunks, None
+        if response is not None:
+            await _close(response, chunks)
+        if bug := self._session.lost(error, self._now()):
+            raise bug
+
+    async def _finish(self) -> None:
+        await self._drop()
+        if self._own_client and self._client is not None:
+            with anyio.CancelScope(shield=True):
+                await self._client.aclose()
+
+    # -- The cursor store ----------------------------------------------------------------------
+
+    async def _load_cursor(self) -> None:
+        store, key = self._settings.cursor, self._settings.cursor_key
+        if store is None:
+            return
+        try:
+            cursor = await _settle(store.load(key))
+        except Exception as error:
+            raise self._cursor_error("load", error) from error
+        if cursor:
+            self._session.resume_from(cursor)
+
+    async def _save_cursor(self) -> None:
+        store, key = self._settings.cursor, self._settings.cursor_key
+        cursor = self._session.unsaved()
+        if store is None or cursor is None:
+            return
+        try:
+            await _settle(store.save(key, cursor))
+        except Exception as error:
+            raise self._cursor_error("save", error) from error
+        self._session.saved(cursor)
+
+
+class Batches:
+    """Iterates lists of events; made by `ReconnectingEventSource.batches`."""
+
+    def __init__(
+        self,
+        pull: Callable[
+            [Callable[[float], list[ServerSentEvent]]], Awaitable[list[ServerSentEvent]]
+        ],
+        take: Callable[[float], list[ServerSentEvent]],
+    ) -> None:
+        self._pull = pull
+        self._take = take
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[ServerSentEvent]:
+        return await self._pull(self._take)
+
+
+async def _settle(result: T | Awaitable[T]) -> T:
+    """Await what a function that may be sync or async returned."""
+    return await result if inspect.isawaitable(result) else result
+
+
+def _chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
+    encoded = _http.is_encoded(response)
+    return aiter(response.aiter_bytes() if encoded else response.aiter_raw())
+
+
+async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
+    """Read the beginning of a body that nobody asked for, and close the response."""
+    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
+    body, chunks = b"", aiter(response.aiter_raw())
+    try:
+        with suppress(Exception), anyio.move_on_after(_http.EXCERPT_SECONDS):
+            while len(body) < _http.EXCERPT_BYTES:
+                body += await anext(chunks)
+    finally:
+        await _close(response, chunks)
+    return body[: _http.EXCERPT_BYTES]
+
+
+async def _close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> None:  # noqa: ANN401
+    """Close a response, and with it the generators that httpx reads its body through.
+
+    Closing only the outermost of them would leave the inner ones to the garbage collector, of
+    which trio warns. Resumed under a cancelled scope, they unwind from the innermost outward.
+    """
+    with anyio.CancelScope(shield=True), suppress(Exception):
+        await response.aclose()
+    with anyio.CancelScope(shield=True) as scope, suppress(Exception):
+        scope.cancel()
+        for _ in range(_MOST_BUFFERED_CHUNKS if chunks else 0):
+            await anext(chunks)

@@ -1,0 +1,92 @@
+"""The HTTP clients that a source makes for itself when it is not given one."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.request import getproxies
+
+import httpx
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+__all__ = ["default_async_client", "default_client"]
+
+T = TypeVar("T")
+
+# A pool's limit is for many short requests; a stream holds its connection for weeks.
+_LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+# A peer that vanished is found within 30 + 3 * 10 seconds, without any heartbeat.
+# TCP_KEEPALIVE is what macOS calls TCP_KEEPIDLE.
+_KEEPALIVE_TIMES: Final = (
+    ("TCP_KEEPIDLE", 30),
+    ("TCP_KEEPALIVE", 30),
+    ("TCP_KEEPINTVL", 10),
+    ("TCP_KEEPCNT", 3),
+)
+KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in _KEEPALIVE_TIMES
+        if hasattr(socket, name)
+    ),
+)
+
+
+def default_async_client() -> httpx.AsyncClient:
+    """Make the client of a `ReconnectingEventSource`."""
+    return httpx.AsyncClient(transport=_async_transport(), mounts=_mounts(_async_transport))
+
+
+def default_client() -> httpx.Client:
+    """Make the client of a `SyncReconnectingEventSource`."""
+    return httpx.Client(transport=_transport(), mounts=_mounts(_transport))
+
+
+def _async_transport(proxy: str | None = None) -> httpx.AsyncHTTPTransport:
+    return httpx.AsyncHTTPTransport(
+        verify=_ssl_context(), limits=_LIMITS, socket_options=KEEPALIVE, proxy=proxy
+    )
+
+
+def _transport(proxy: str | None = None) -> httpx.HTTPTransport:
+    return httpx.HTTPTransport(
+        verify=_ssl_context(), limits=_LIMITS, socket_options=KEEPALIVE, proxy=proxy
+    )
+
+
+@functools.cache
+def _ssl_context() -> ssl.SSLContext:
+    """Make the process's one TLS context: loading the certificates takes longer than a request."""
+    return httpx.create_ssl_context()
+
+
+def _mounts(transport: Callable[[str], T]) -> dict[str, T | None]:
+    """Read the proxies from the environment, as httpx does unless it is given a transport."""
+    proxies = getproxies()
+    mounts: dict[str, T | None] = {
+        f"{scheme}://": transport(address if "://" in address else f"http://{address}")
+        for scheme in ("http", "https", "all")
+        if (address := proxies.get(scheme))
+    }
+    for host in filter(None, map(str.strip, proxies.get("no", "").split(","))):
+        if host == "*":
+            return {}
+        mounts[_pattern(host)] = None
+    return mounts
+
+
+def _pattern(host: str) -> str:
+    """Write an entry of ``NO_PROXY`` as one of httpx's URL patterns."""
+    if "://" in host:
+        return host
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"all://{host}" if host == "localhost" else f"all://*{host}"
+    return f"all://[{host}]" if address.version == 6 else f"all://{host}"  # noqa: PLR2004 - IPv6

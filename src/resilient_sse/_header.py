@@ -1,0 +1,29 @@
+"""The cursor as an HTTP header: what can be sent, and how."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["encode_last_event_id", "sendable"]
+
+# Servers refuse longer headers (Apache and nginx take 8 KB for a line), and then for ever.
+_LONGEST: Final = 8000
+
+
+def sendable(last_event_id: str) -> bool:
+    """Say whether an HTTP header can carry this id (RFC 9110 5.5: no control characters)."""
+    if last_event_id.isascii() and last_event_id.isprintable():
+        return len(last_event_id) <= _LONGEST
+    try:
+        encoded = last_event_id.encode()
+    except UnicodeEncodeError:  # a lone surrogate: never from a stream, maybe from a caller
+        return False
+    return len(encoded) <= _LONGEST and not any(byte < 0x20 or byte == 0x7F for byte in encoded)
+
+
+def encode_last_event_id(last_event_id: str) -> bytes:
+    """Encode the cursor for the ``Last-Event-ID`` header: UTF-8, as the standard says.
+
+    Blanks at the ends are no part of a header's value (RFC 9110 5.5), so they are not sent.
+    """
+    return last_event_id.encode().strip(b" ")

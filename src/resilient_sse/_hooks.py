@@ -1,0 +1,66 @@
+"""Calling the hooks: in order, at once, and never at the cost of the stream."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from resilient_sse.lifecycle import Hook, LifecycleEvent
+
+__all__ = ["Hooks"]
+
+
+class Hooks:
+    """The hooks of one source.
+
+    Raises:
+        TypeError: If a hook cannot be called, or is a coroutine function.
+    """
+
+    def __init__(self, hooks: Iterable[Hook], *, url: str, source_id: int) -> None:
+        self._hooks = tuple(hooks)
+        for hook in self._hooks:
+            _check(hook)
+        self._broken: set[int] = set()
+        self._url = url
+        self._source_id = source_id
+
+    def __bool__(self) -> bool:
+        return bool(self._hooks)
+
+    def emit(self, event: type[LifecycleEvent], **facts: Any) -> None:  # noqa: ANN401 - the fields of the event
+        """Make a lifecycle event and hand it to every hook."""
+        if not self._hooks:
+            return
+        made = event(url=self._url, source_id=self._source_id, **facts)
+        for position, hook in enumerate(self._hooks):
+            try:
+                hook(made)
+            except Exception:  # noqa: BLE001 - whatever it is, the stream goes on
+                self._report(position, hook)
+
+    def _report(self, position: int, hook: Hook) -> None:
+        """Log a hook that raised, the first time only."""
+        if position in self._broken:
+            return
+        self._broken.add(position)
+        structlog.get_logger("resilient_sse").exception(
+            "resilient_sse.hook_failed", hook=repr(hook), url=self._url, source_id=self._source_id
+        )
+
+
+def _check(hook: object) -> None:
+    if not callable(hook):
+        msg = f"a hook must be a callable that takes a lifecycle event, not {hook!r}"
+        raise TypeError(msg)
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__):
+        msg = (
+            f"a hook must be a plain function, and {hook!r} is a coroutine function; "
+            "have it put the event into a queue that a task of yours reads"
+        )
+        raise TypeError(msg)

@@ -1,0 +1,229 @@
+"""The HTTP of an event stream: which request is sent, where it may go, what may come back.
+
+No I/O and no state: both drivers call these functions around their client's `send`. They use only
+what httpx, httpx2 and httpxr have in common.
+"""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import httpx
+
+from resilient_sse._classify import is_status_error
+from resilient_sse._header import encode_last_event_id
+from resilient_sse._redact import redact_url
+from resilient_sse.errors import ContentTypeError, ResponseError, StatusError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from resilient_sse._failure import Attempt
+    from resilient_sse._settings import Settings
+
+__all__ = [
+    "EXCERPT_BYTES",
+    "EXCERPT_SECONDS",
+    "Refusal",
+    "Sending",
+    "as_failure",
+    "build_request",
+    "headers_of",
+    "is_encoded",
+    "judge",
+    "on_its_way",
+    "send_options",
+    "set_read_timeout",
+]
+
+EXCERPT_BYTES: Final = 4096
+EXCERPT_SECONDS: Final = 1.0
+# The number that the fetch standard allows (4.4), and httpx and browsers with it.
+_MOST_REDIRECTS: Final = 20
+# A header whose name has one of these in it is a credential, and stays with its origin.
+_CREDENTIAL_WORDS: Final = ("auth", "cookie", "token", "key", "secret", "session", "password")
+
+
+class Sending(NamedTuple):
+    """A request on its way, and whether it may carry the source's credentials."""
+
+    request: Any
+    trusted: bool
+    hops: int = 0
+
+
+def build_request(client: Any, settings: Settings, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
+    """Build the request of an attempt, as httpx would from the same keywords."""
+    given = {
+        name: value
+        for name in ("params", "content", "json", "data")
+        if (value := getattr(settings, name)) is not None
+    }
+    return client.build_request(
+        settings.method,
+        settings.url,
+        headers=_headers(client, settings, attempt),
+        extensions={"timeout": _timeouts(settings)},
+        **given,
+    )
+
+
+def _timeouts(settings: Settings) -> dict[str, float]:
+    # A little less for the pool, so that its own error comes first: it names the cause.
+    limit = settings.connect_timeout
+    return {"connect": limit, "read": limit, "write": limit, "pool": limit * 0.95}
+
+
+def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str | bytes]:  # noqa: ANN401
+    headers: dict[str, str | bytes] = dict(httpx.Headers(settings.headers).items())
+    defaults = getattr(client, "headers", {})
+    if "accept" not in headers and defaults.get("accept", "*/*") == "*/*":
+        headers["accept"] = settings.content_type
+    if "cache-control" not in headers and "cache-control" not in defaults:
+        headers["cache-control"] = "no-cache"
+    headers.pop("last-event-id", None)  # it is the first cursor, not a constant
+    if cursor := encode_last_event_id(attempt.last_event_id):
+        headers["last-event-id"] = cursor  # bytes: httpx would encode a str as ASCII
+    return headers
+
+
+def on_its_way(settings: Settings, built: Mapping[str, str], request: Any) -> Sending:  # noqa: ANN401
+    """Take away the credentials of a request that `prepare_request` sent to another origin.
+
+    Args:
+        settings: The source's settings.
+        built: The headers as they were before `prepare_request`. Those it changed or added are
+            meant for the new origin and stay.
+        request: The request as it is now.
+    """
+    if _origin(request.url) == _origin(httpx.URL(settings.url)):
+        return Sending(request, trusted=True)
+    for name in _credentials(request.headers):
+        if built.get(name) == request.headers[name]:
+            del request.headers[name]
+    return Sending(request, trusted=False)
+
+
+def send_options(settings: Settings, sending: Sending) -> dict[str, Any]:
+    """Return the keywords for the client's `send`."""
+    options: dict[str, Any] = {"stream": True, "follow_redirects": False}
+    if not sending.trusted:
+        options["auth"] = None
+    elif settings.auth is not None:
+        options["auth"] = settings.auth
+    return options
+
+
+class Refusal(NamedTuple):
+    """Why a response is not the stream that was asked for."""
+
+    kind: type[ResponseError]
+    message: str
+
+    def error(self, response: Any, body: bytes) -> ResponseError:  # noqa: ANN401
+        """Make the exception, given the beginning of the response's body."""
+        wait = retry_after(response.headers, time.time())
+        return self.kind(self.message, response=response, body=body, retry_after=wait)
+
+
+def judge(sending: Sending, response: Any, content_type: str) -> Sending | Refusal | None:  # noqa: ANN401
+    """Say what follows from a response: a redirect to follow, a refusal, or None: go on with it."""
+    if response.next_request is not None:
+        return _next_hop(sending, response.next_request)
+    if response.status_code == httpx.codes.NO_CONTENT:
+        return None
+    if response.status_code != httpx.codes.OK:
+        return _bad_status(response)
+    got = response.headers.get("content-type", "")
+    if got.partition(";")[0].strip().lower() != content_type:
+        return Refusal(ContentTypeError, f"expected content type {content_type!r}, got {got!r}")
+    return None
+
+
+def _bad_status(response: Any) -> Refusal:  # noqa: ANN401
+    reason = getattr(response, "reason_phrase", "")
+    return Refusal(StatusError, f"the server answered {response.status_code} {reason}".rstrip())
+
+
+def _next_hop(sending: Sending, request: Any) -> Sending | Refusal:  # noqa: ANN401
+    sent = sending.request
+    if sent.url.scheme == "https" and request.url.scheme != "https":
+        where = redact_url(str(request.url))
+        return Refusal(StatusError, f"refused to follow the redirect from https to {where}")
+    if sending.hops >= _MOST_REDIRECTS:
+        return Refusal(StatusError, f"more than {_MOST_REDIRECTS} redirects in a row")
+    trusted = sending.trusted and _origin(request.url) == _origin(sent.url)
+    if not trusted:
+        for name in _credentials(request.headers):
+            del request.headers[name]
+    return Sending(request, trusted, sending.hops + 1)
+
+
+def _credentials(headers: Any) -> list[str]:  # noqa: ANN401
+    return [name for name in headers if any(word in name.lower() for word in _CREDENTIAL_WORDS)]
+
+
+def _origin(url: Any) -> tuple[str, str, int | None]:  # noqa: ANN401
+    """Return scheme, host and port (RFC 6454 4)."""
+    default = {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host, url.port or default
+
+
+def as_failure(error: Exception) -> Exception:
+    """Turn an ``HTTPStatusError``, which a caller's hook on the client may raise, into ours."""
+    if not is_status_error(error):
+        return error
+    response: Any = getattr(error, "response", None)
+    ours = _bad_status(response).error(response, body=b"")
+    ours.__cause__ = error
+    return ours
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Read ``Retry-After`` in either form (RFC 9110 10.2.3): seconds, or a date.
+
+    A date is compared with the response's own ``Date``, so that clocks need not agree.
+
+    Args:
+        headers: The response's headers.
+        now: The time since the epoch, for a response without a ``Date``.
+
+    Returns:
+        Seconds from now, 0 or more; None if there is no such header or it makes no sense.
+    """
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:15])  # a longer number would not be a float, and is for ever anyway
+    then = _timestamp(value)
+    if then is None:
+        return None
+    return max(0.0, then - (_timestamp(headers.get("date", "")) or now))
+
+
+def _timestamp(http_date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(http_date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401
+    """Return the response's headers for hooks, without the cookies."""
+    headers = httpx.Headers(dict(response.headers.items()))
+    if "set-cookie" in headers:
+        headers["set-cookie"] = "***"
+    return headers
+
+
+def is_encoded(response: Any) -> bool:  # noqa: ANN401
+    """Say whether the body has a content encoding, so that its raw bytes are not the stream."""
+    return response.headers.get("content-encoding", "identity").strip().lower() != "identity"
+
+
+def set_read_timeout(response: Any, seconds: float | None) -> None:  # noqa: ANN401
+    """Set how long the client waits for the next bytes of this body."""
+    timeouts = response.request.extensions.get("timeout")
+    if timeouts is not None:
+        timeouts["read"] = seconds

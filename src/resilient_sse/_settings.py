@@ -1,0 +1,164 @@
+"""The keywords of a source: checked once, then read by the session and the drivers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from resilient_sse._header import sendable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from resilient_sse._event import ServerSentEvent
+    from resilient_sse._failure import RetryPolicy
+    from resilient_sse.lifecycle import Hook
+
+__all__ = ["CursorStore", "Decoder", "DecoderFactory", "Settings"]
+
+DEFAULT_MAX_EVENT_SIZE: Final = 16 * 1024 * 1024
+
+
+class Decoder(Protocol):
+    """The decoder shape: bytes in, events out, no I/O."""
+
+    last_event_id: str
+    """The cursor after what was fed."""
+    retry: int | None
+    """The reconnection time in milliseconds that was read last."""
+
+    def feed(self, chunk: bytes, /) -> list[ServerSentEvent]:
+        """Decode the next bytes of the stream into the events that they complete."""
+        ...
+
+
+class DecoderFactory(Protocol):
+    """What makes a decoder for each connection; a decoder class is one.
+
+    An attribute ``content_type`` names the media type it decodes (default ``text/event-stream``).
+    """
+
+    def __call__(
+        self,
+        *,
+        last_event_id: str,
+        max_event_size: int | None,
+        on_comment: Callable[[str], None] | None,
+    ) -> Decoder:
+        """Make the decoder for a connection that resumes from ``last_event_id``."""
+        ...
+
+
+class CursorStore(Protocol):
+    """Where a cursor survives the process; both methods may be sync or async."""
+
+    def load(self, key: str, /) -> str | None | Awaitable[str | None]:
+        """Return the saved cursor, or None."""
+        ...
+
+    def save(self, key: str, last_event_id: str, /) -> None | Awaitable[None]:
+        """Save the cursor of the last acknowledged event."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every keyword of a source but its client; see `ReconnectingEventSource` for the meanings.
+
+    Raises:
+        TypeError: If a value has the wrong type.
+        ValueError: If a value makes no sense.
+    """
+
+    url: str
+    method: str
+    headers: Any
+    params: Any
+    content: str | bytes | None
+    json: Any
+    data: Any
+    auth: Any
+    prepare_request: Callable[..., Any] | None
+    connect_timeout: float
+    idle_timeout: float | None
+    last_event_id: str
+    cursor: CursorStore | None
+    cursor_key: str
+    auto_ack: bool
+    dedupe: int
+    policy: RetryPolicy
+    reset_after: float
+    retry_unsafe: bool
+    decoder: DecoderFactory
+    max_event_size: int | None
+    until: Callable[[ServerSentEvent], object] | None
+    hooks: Iterable[Hook]
+
+    def __post_init__(self) -> None:
+        _check_url(self.url)
+        _check_content(self.content)
+        _check_seconds("connect_timeout", self.connect_timeout)
+        if self.idle_timeout is not None:
+            _check_seconds("idle_timeout", self.idle_timeout)
+        _check_seconds("reset_after", self.reset_after, zero=True)
+        _check_count("dedupe", self.dedupe, at_least=0)
+        if self.max_event_size is not None:
+            _check_count("max_event_size", self.max_event_size, at_least=1)
+        for name in ("prepare_request", "until", "policy", "decoder"):
+            _check_callable(name, getattr(self, name))
+        if not sendable(self.last_event_id):
+            msg = f"last_event_id cannot be sent in an HTTP header: {self.last_event_id[:80]!r}"
+            raise ValueError(msg)
+
+    @property
+    def content_type(self) -> str:
+        """The media type that the decoder decodes."""
+        return getattr(self.decoder, "content_type", "text/event-stream")
+
+
+def _check_url(url: object) -> None:
+    if not isinstance(url, str):
+        msg = f"url must be a str, not {url!r}"
+        raise TypeError(msg)
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = f"url must begin with http:// or https:// and name a host, not {url!r}"
+        raise ValueError(msg)
+
+
+def _check_content(content: object) -> None:
+    if content is not None and not isinstance(content, (str, bytes)):
+        msg = f"content must be str or bytes, so that it can be sent again, not {content!r}"
+        raise TypeError(msg)
+
+
+def _check_seconds(name: str, value: object, *, zero: bool = False) -> None:
+    number = _as_number(name, value)
+    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+        what = "0 or more" if zero else "above 0"
+        msg = f"{name} must be a finite number of seconds, {what}, not {value!r}"
+        raise ValueError(msg)
+
+
+def _as_number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        msg = f"{name} must be a number of seconds, not {value!r}"
+        raise TypeError(msg)
+    return value
+
+
+def _check_count(name: str, value: object, *, at_least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"{name} must be an int, not {value!r}"
+        raise TypeError(msg)
+    if value < at_least:
+        msg = f"{name} must be at least {at_least}, not {value!r}"
+        raise ValueError(msg)
+
+
+def _check_callable(name: str, value: object) -> None:
+    if value is not None and not callable(value):
+        msg = f"{name} must be callable, not {value!r}"
+        raise TypeError(msg)

@@ -1,0 +1,189 @@
+"""What the asynchronous and the blocking source share: their keywords and their members."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import httpx
+
+from resilient_sse._decoder import SSEDecoder
+from resilient_sse._session import Session
+from resilient_sse._settings import DEFAULT_MAX_EVENT_SIZE, Settings
+from resilient_sse.errors import CursorError
+from resilient_sse.policies import ExponentialBackoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from resilient_sse._event import ServerSentEvent
+    from resilient_sse._failure import RetryPolicy
+    from resilient_sse._settings import CursorStore, DecoderFactory
+    from resilient_sse.lifecycle import ConnectionState, Hook
+
+__all__ = ["Source"]
+
+ClientT = TypeVar("ClientT")
+_DEFAULT_POLICY = ExponentialBackoff()
+
+
+class Source(Generic[ClientT]):
+    """An event stream that is read for as long as it takes, over as many connections as it takes.
+
+    Args:
+        url: The stream's URL, ``http://`` or ``https://``.
+        client: An httpx, httpx2 or httpxr client; it is never closed. Without one the source
+            makes its own, with TCP keepalive and no limit of connections, and closes it.
+        method: The HTTP method.
+        headers: Headers, as in httpx. A ``Last-Event-ID`` among them is the first cursor.
+        params: Query parameters, as in httpx: they replace the URL's own.
+        content: A body, as str or bytes.
+        json: A body, as JSON.
+        data: A body, as form fields.
+        auth: Authentication, as in httpx.
+        prepare_request: Called before every attempt with the built request and the `Attempt`;
+            may change the request or return another. For fresh tokens and changed URLs. May be a
+            coroutine function in the asynchronous source.
+        connect_timeout: Seconds to a response's headers.
+        idle_timeout: Seconds without a single byte (comments count) after which the connection
+            counts as lost. None: never.
+        last_event_id: The first cursor.
+        cursor: A store that keeps the cursor beyond this process; what it has saved comes before
+            ``last_event_id``.
+        cursor_key: The key in the store; "" for the URL.
+        auto_ack: Whether asking for the next event acknowledges the one before. If not, call
+            `ack`.
+        dedupe: Drop an event whose id is among this many ids delivered last.
+        policy: Decides after a failure how long to wait, or to give up.
+        reset_after: Seconds of open connection that count as progress even without an event.
+        retry_unsafe: Whether to send a POST or PATCH again although the server may have acted on
+            it and there is no cursor to resume from.
+        decoder: What makes the decoder of each connection.
+        max_event_size: The bytes that one event may take, comments included; None for no limit.
+        until: The stream ends after the first event for which this is true.
+        hooks: Plain callables that get every lifecycle event.
+
+    Raises:
+        TypeError: If an argument has the wrong type, for example a coroutine function as a hook.
+        ValueError: If an argument makes no sense, for example a URL without a host.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        # HTTP
+        client: ClientT | None = None,
+        method: str = "GET",
+        headers: Any = None,  # noqa: ANN401 - as in httpx
+        params: Any = None,  # noqa: ANN401 - as in httpx
+        content: str | bytes | None = None,
+        json: Any = None,  # noqa: ANN401 - as in httpx
+        data: Any = None,  # noqa: ANN401 - as in httpx
+        auth: Any = None,  # noqa: ANN401 - as in httpx
+        prepare_request: Callable[[Any, Any], Any] | None = None,
+        connect_timeout: float = 10.0,
+        idle_timeout: float | None = 300.0,
+        # Resume
+        last_event_id: str = "",
+        cursor: CursorStore | None = None,
+        cursor_key: str = "",
+        auto_ack: bool = True,
+        dedupe: int = 0,
+        # Reconnect
+        policy: RetryPolicy = _DEFAULT_POLICY,
+        reset_after: float = 60.0,
+        retry_unsafe: bool = False,
+        # Decode
+        decoder: DecoderFactory = SSEDecoder,
+        max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
+        # Stop
+        until: Callable[[ServerSentEvent], object] | None = None,
+        # Observe
+        hooks: Iterable[Hook] = (),
+    ) -> None:
+        self._settings = Settings(
+            url=url,
+            method=method,
+            headers=headers,
+            params=params,
+            content=content,
+            json=json,
+            data=data,
+            auth=auth,
+            prepare_request=prepare_request,
+            connect_timeout=connect_timeout,
+            idle_timeout=idle_timeout,
+            last_event_id=last_event_id or httpx.Headers(headers).get("last-event-id", ""),
+            cursor=cursor,
+            cursor_key=cursor_key or url,
+            auto_ack=auto_ack,
+            dedupe=dedupe,
+            policy=policy,
+            reset_after=reset_after,
+            retry_unsafe=retry_unsafe,
+            decoder=decoder,
+            max_event_size=max_event_size,
+            until=until,
+            hooks=tuple(hooks),
+        )
+        self._client = client
+        self._own_client = client is None
+        self._session = Session(self._settings)
+        # Where no rule applies to single events, they are taken straight from the queue.
+        self._ready: list[ServerSentEvent] = self._session.queue if self._session.plain else []
+        self._entered = self._left = False
+        self._response: Any = None
+
+    @property
+    def last_event_id(self) -> str:
+        """The cursor after the event delivered last; "" if there is none."""
+        return self._session.last_event_id
+
+    @property
+    def state(self) -> ConnectionState:
+        """What the source is doing."""
+        return self._session.state
+
+    @property
+    def response(self) -> Any:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+        """The response of the open connection, or None."""
+        return self._response
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._session.url} {self.state}>"
+
+    def _enter(self) -> None:
+        if self._entered:
+            msg = "a source is used once; make another one to read the stream again"
+            raise RuntimeError(msg)
+        self._entered = True
+
+    def _check_inside(self, how: str) -> None:
+        if not self._entered or self._left:
+            msg = f"iterate inside the block: {how} {type(self).__name__}(url) as source: ..."
+            raise RuntimeError(msg)
+
+    def _check_client(self, method: str, advice: str) -> None:
+        client: Any = self._client
+        if client is not None and not hasattr(client, method):
+            msg = f"{type(self).__name__} cannot use {client!r}: {advice}"
+            raise TypeError(msg)
+
+    def _cursor_error(self, what: str, error: Exception) -> CursorError:
+        key = self._settings.cursor_key
+        made = CursorError(f"the cursor store could not {what} {key!r}: {error!r}", key=key)
+        made.__cause__ = error
+        return made
+
+    @staticmethod
+    def _now() -> float:
+        return monotonic()
+
+
+def busy() -> RuntimeError:
+    """Make the error for a second consumer."""
+    return RuntimeError(
+        "one source is for one consumer, and another task or thread is waiting for its next "
+        "event; make a source for each consumer, or share the events through a queue"
+    )

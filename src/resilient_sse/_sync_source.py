@@ -1,0 +1,308 @@
+"""The blocking driver: does the I/O that the session asks for, in the thread that iterates.
+
+It holds no rule; it is `_async_source` in the other language. What `close` and `reconnect` have
+to interrupt from another thread is a blocked read, and shutting the socket down does that.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import stamina
+
+from resilient_sse import _http
+from resilient_sse._client import default_client
+from resilient_sse._source import Source, busy
+from resilient_sse._wire import Wire
+from resilient_sse.errors import StreamEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from resilient_sse._event import ServerSentEvent
+    from resilient_sse._failure import Attempt
+
+__all__ = ["SyncReconnectingEventSource"]
+
+T = TypeVar("T")
+
+
+class SyncReconnectingEventSource(Source[Any]):
+    __doc__ = Source.__doc__
+
+    _chunks: Iterator[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._check_client("close", "it takes a blocking one, such as httpx.Client")
+        self._enter()
+        self._pulling = threading.Lock()
+        self._closing = threading.Lock()
+        self._wire = Wire()
+        self._load_cursor()
+        if self._client is None:
+            self._client = default_client()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._left = True
+        self.close()
+        with self._pulling:  # another thread, which is about to leave
+            self._finish()
+
+    def __iter__(self) -> Self:
+        self._check_inside("with")
+        return self
+
+    def __next__(self) -> ServerSentEvent:
+        try:
+            return self._ready.pop()
+        except IndexError:
+            return self._pull(self._session.take)
+
+    def batches(self) -> Batches:
+        """Iterate lists of the events that came in together, for high-volume consumers."""
+        self._check_inside("with")
+        return Batches(self._pull, self._session.take_batch)
+
+    def close(self) -> None:
+        """Close for good, from any thread; the iteration ends normally.
+
+        A blocked read ends at once; a wait before the next attempt ends when it expires.
+        """
+        with self._closing:
+            self._session.close("closed", self._now())
+        self._wire.cut()
+        if self._pulling.acquire(blocking=False):  # else the thread that pulls cleans up
+            try:
+                self._finish()
+            finally:
+                self._pulling.release()
+
+    def reconnect(self) -> None:
+        """Drop the connection and connect at once, from any thread.
+
+        Events that were received are delivered first. A blocked read ends at once; a wait before
+        the next attempt ends when it expires. After the end of the stream this does nothing.
+        """
+        self._session.request_reconnect()
+        self._wire.cut()
+
+    def ack(self, event: ServerSentEvent) -> None:
+        """Acknowledge an event, so that the saved cursor may move past it.
+
+        The cursor is saved when the next event is asked for.
+
+        Raises:
+            ValueError: If the event was not delivered, or is acknowledged already.
+        """
+        self._session.ack(event)
+
+    # -- Pulling: I/O until there is something to hand out -------------------------------------
+
+    def _pull(self, take: Callable[[float], T | None]) -> T:
+        self._check_inside("with")
+        if not self._pulling.acquire(blocking=False):
+            raise busy()
+        try:
+            while True:
+                self._session.acknowledge()
+                self._save_cursor()
+                if due := take(self._now()):
+                    return due
+                if self._session.finished:
+                    self._finish()
+                    raise StopIteration
+                self._advance()
+        finally:
+            self._pulling.release()
+
+    def _advance(self) -> None:
+        """Open a connection or read from it."""
+        if self._session.must_drop:
+            self._drop()
+        if self._chunks is None:
+            self._open()
+        else:
+            self._read(self._chunks)
+
+    def _read(self, chunks: Iterator[bytes]) -> None:
+        error: Exception
+        try:
+            self._session.received(next(chunks))
+        except StopIteration:
+            error = StreamEnded("the server ended the stream")
+        except Exception as exc:  # noqa: BLE001 - the session knows which are failures
+            error = exc
+        except BaseException:  # KeyboardInterrupt, which breaks the connection
+            self._drop()
+            raise
+        else:
+            return
+        self._drop(error)
+
+    def _open(self) -> None:
+        """Open a connection, in one fresh retry loop of stamina's."""
+        session = self._session
+
+        def delay(error: Exception) -> float | bool:
+            seconds = session.retry_delay(error, self._now())
+            if not stamina.is_testing():  # then stamina may not retry, and does not wait
+                session.announce_retry()
+            return seconds
+
+        def connect(_url: str) -> None:  # the argument is for stamina's hooks to show
+            session.raise_pending()
+            if not session.finished:  # closed during the wait
+                self._connect()
+
+        connect.__module__, connect.__qualname__ = "resilient_sse", f"{type(self).__name__}.connect"
+        try:
+            stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
+        except Exception as error:
+            outcome = session.conclude(error, self._now())
+            if outcome is error:
+                raise
+            raise outcome from outcome.__cause__
+
+    def _connect(self) -> None:
+        """Make one attempt."""
+        limit = self._settings.connect_timeout
+        attempt = self._session.begin_attempt(self._now())
+        with self._wire.deadline(limit) as cut:
+            try:
+                response = self._answer(attempt)
+            except Exception as error:
+                if cut.is_set():
+                    msg = f"no response headers within {limit:g} s"
+                    raise httpx.ReadTimeout(msg) from error
+                raise _http.as_failure(error) from error.__cause__
+        self._response = response
+        self._wire.carries(response)
+        headers = _http.headers_of(response)
+        if not self._session.connected(response.status_code, headers, self._now()):
+            self._drop()
+            return
+        _http.set_read_timeout(response, self._settings.idle_timeout)
+        self._chunks = _chunks(response)
+
+    def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
+        """Send the request and follow its redirects, to a response that can be gone on with."""
+        client: Any = self._client
+        sending = self._prepare(attempt)
+        while True:
+            options = _http.send_options(self._settings, sending)
+            response = client.send(sending.request, **options)
+            verdict = _http.judge(sending, response, self._settings.content_type)
+            if verdict is None:
+                return response
+            if isinstance(verdict, _http.Refusal):
+                raise verdict.error(response, _excerpt(response))
+            response.close()
+            sending = verdict
+
+    def _prepare(self, attempt: Attempt) -> _http.Sending:
+        request = _http.build_request(self._client, self._settings, attempt)
+        request.extensions["trace"] = self._wire.trace
+        built = dict(request.headers)
+        if self._settings.prepare_request is not None:
+            request = _settled(self._settings.prepare_request(request, attempt)) or request
+        self._session.sending(request.method)
+        return _http.on_its_way(self._settings, built, request)
+
+    def _drop(self, error: Exception | None = None) -> None:
+        """Close the open response, if there is one, and tell the session why."""
+        response, self._response, self._chunks = self._response, None, None
+        if response is not None:
+            with suppress(Exception):
+                response.close()
+        if bug := self._session.lost(error, self._now()):
+            raise bug
+
+    def _finish(self) -> None:
+        self._drop()
+        if self._own_client and self._client is not None:
+            self._client.close()
+
+    # -- The cursor store ----------------------------------------------------------------------
+
+    def _load_cursor(self) -> None:
+        store, key = self._settings.cursor, self._settings.cursor_key
+        if store is None:
+            return
+        try:
+            cursor = _settled(store.load(key))
+        except Exception as error:
+            raise self._cursor_error("load", error) from error
+        if cursor:
+            self._session.resume_from(cursor)
+
+    def _save_cursor(self) -> None:
+        store, key = self._settings.cursor, self._settings.cursor_key
+        cursor = self._session.unsaved()
+        if store is None or cursor is None:
+            return
+        try:
+            _settled(store.save(key, cursor))
+        except Exception as error:
+            raise self._cursor_error("save", error) from error
+        self._session.saved(cursor)
+
+
+class Batches:
+    """Iterates lists of events; made by `SyncReconnectingEventSource.batches`."""
+
+    def __init__(
+        self,
+        pull: Callable[[Callable[[float], list[ServerSentEvent]]], list[ServerSentEvent]],
+        take: Callable[[float], list[ServerSentEvent]],
+    ) -> None:
+        self._pull = pull
+        self._take = take
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> list[ServerSentEvent]:
+        return self._pull(self._take)
+
+
+def _settled(result: T) -> T:
+    """Refuse what only an asynchronous source could await."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        msg = "a blocking source takes plain functions, and this one returned an awaitable"
+        raise TypeError(msg)
+    return result
+
+
+def _chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401
+    encoded = _http.is_encoded(response)
+    return iter(response.iter_bytes() if encoded else response.iter_raw())
+
+
+def _excerpt(response: Any) -> bytes:  # noqa: ANN401
+    """Read the beginning of a body that nobody asked for, and close the response."""
+    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
+    body, until = b"", monotonic() + _http.EXCERPT_SECONDS
+    try:
+        with suppress(Exception):
+            for chunk in response.iter_raw():
+                body += chunk
+                if len(body) >= _http.EXCERPT_BYTES or monotonic() > until:
+                    break
+    finally:
+        response.close()
+    return body[: _http.EXCERPT_BYTES]

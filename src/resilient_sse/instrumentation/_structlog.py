@@ -1,0 +1,110 @@
+"""Lifecycle events as structured log lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from resilient_sse import lifecycle
+from resilient_sse._redact import redact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resilient_sse._failure import Failure
+
+__all__ = ["StructlogHook"]
+
+
+class StructlogHook:
+    """Logs every lifecycle event through structlog, under names and keys that stay the same.
+
+    | lifecycle event | log event | level | keys besides ``url`` and ``source_id`` |
+    |---|---|---|---|
+    | `Connecting` | ``sse.connecting`` | debug | ``attempt``, ``last_event_id`` |
+    | `Connected` | ``sse.connected`` | info | ``attempt``, ``status_code``, ``seconds``, ``resumed`` |
+    | `Comment` | ``sse.comment`` | debug | ``text`` |
+    | `Disconnected` | ``sse.disconnected`` | warning; info without a failure | ``seconds``, ``events``, ``bytes`` and those of the failure |
+    | `RetryScheduled` | ``sse.retry_scheduled`` | warning | ``delay`` and those of the failure |
+    | `GaveUp` | ``sse.gave_up`` | error | ``failures`` (a count) and those of the failure |
+    | `Closed` | ``sse.closed`` | info | ``reason`` |
+
+    The keys of a failure are ``kind``, ``error``, ``failed_attempt``, ``outage_seconds`` and, if
+    the server answered, ``status_code``.
+
+    Args:
+        logger: The logger to use; by default structlog's, named ``resilient_sse``.
+    """
+
+    def __init__(self, logger: Any = None) -> None:  # noqa: ANN401 - any bound logger
+        self._logger = structlog.get_logger("resilient_sse") if logger is None else logger
+
+    def __call__(self, event: lifecycle.LifecycleEvent) -> None:
+        """Log one lifecycle event."""
+        log = self._logger.bind(url=event.url, source_id=event.source_id)
+        if (write := _WRITERS.get(type(event))) is not None:
+            write(log, event)
+
+
+def _connecting(log: Any, event: Any) -> None:  # noqa: ANN401 - see _WRITERS, here and below
+    log.debug("sse.connecting", attempt=event.attempt, last_event_id=event.last_event_id)
+
+
+def _connected(log: Any, event: Any) -> None:  # noqa: ANN401
+    log.info(
+        "sse.connected",
+        attempt=event.attempt,
+        status_code=event.status_code,
+        seconds=round(event.seconds, 6),
+        resumed=event.resumed,
+    )
+
+
+def _comment(log: Any, event: Any) -> None:  # noqa: ANN401
+    log.debug("sse.comment", text=event.text)
+
+
+def _disconnected(log: Any, event: Any) -> None:  # noqa: ANN401
+    totals = {"seconds": round(event.seconds, 6), "events": event.events, "bytes": event.bytes}
+    if event.failure is None:
+        log.info("sse.disconnected", **totals)
+    else:
+        log.warning("sse.disconnected", **totals, **_facts(event.failure))
+
+
+def _retry_scheduled(log: Any, event: Any) -> None:  # noqa: ANN401
+    log.warning("sse.retry_scheduled", delay=round(event.delay, 3), **_facts(event.failure))
+
+
+def _gave_up(log: Any, event: Any) -> None:  # noqa: ANN401
+    log.error("sse.gave_up", failures=event.failure.attempt, **_facts(event.failure))
+
+
+def _closed(log: Any, event: Any) -> None:  # noqa: ANN401
+    log.info("sse.closed", reason=event.reason)
+
+
+_WRITERS: Final[dict[type[lifecycle.LifecycleEvent], Callable[[Any, Any], None]]] = {
+    lifecycle.Connecting: _connecting,
+    lifecycle.Connected: _connected,
+    lifecycle.Comment: _comment,
+    lifecycle.Disconnected: _disconnected,
+    lifecycle.RetryScheduled: _retry_scheduled,
+    lifecycle.GaveUp: _gave_up,
+    lifecycle.Closed: _closed,
+}
+
+
+def _facts(failure: Failure) -> dict[str, object]:
+    """Flatten a failure into keys of a log line."""
+    name, message = type(failure.error).__name__, redact_text(str(failure.error))
+    facts: dict[str, object] = {
+        "kind": str(failure.kind),
+        "error": f"{name}: {message}" if message else name,
+        "failed_attempt": failure.attempt,
+        "outage_seconds": round(failure.outage_seconds, 3),
+    }
+    if failure.status_code is not None:
+        facts["status_code"] = failure.status_code
+    return facts
