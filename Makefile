@@ -20,6 +20,8 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Two installations into one environment at a time would break it.
+.NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help

@@ -9,6 +9,7 @@ import importlib.util
 import re
 import shlex
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import SkipTest
@@ -26,7 +27,7 @@ from tests.docs_server import serve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sybil.typing import Evaluator
+    from sybil.typing import Evaluator, Parser
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -38,9 +39,9 @@ FOREIGN_PROGRAMS = {"cd", "curl", "docker", "git", "mkdocs", "python", "redis-se
 pytestmark = pytest.mark.skipif(not DOCUMENTS[0].exists(), reason="not in a checkout")
 
 
-def parse(path: Path, language: str, evaluator: Evaluator) -> Document:
-    """Find the blocks of one language in a document, also those that readers do not see."""
-    blocks = AbstractCodeBlockParser(
+def blocks(language: str, evaluator: Evaluator) -> Parser:
+    """Find the blocks of one language, also those that readers do not see."""
+    return AbstractCodeBlockParser(
         [
             # Whatever follows the language, such as a title, makes no difference.
             RawFencedCodeBlockLexer(re.compile(rf"(?P<arguments>{language})\b[^\n]*\n")),
@@ -49,16 +50,6 @@ def parse(path: Path, language: str, evaluator: Evaluator) -> Document:
         language,
         evaluator,
     )
-    return Document.parse(str(path), blocks, SkipParser())
-
-
-def evaluate(document: Document) -> None:
-    """Evaluate the examples in order; one that is skipped does not skip the others."""
-    for example in document.examples():
-        try:
-            example.evaluate()
-        except SkipTest:
-            continue
 
 
 @pytest.fixture
@@ -70,29 +61,31 @@ def base_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_python_blocks_run(path: Path, base_url: str) -> None:
-    """Every Python block of a document runs, in order, in one namespace."""
+def test_blocks_work(path: Path, base_url: str) -> None:
+    """The Python of a document runs, in order, in one namespace; its commands exist."""
     run = PythonEvaluator()
 
     def run_with_local_server(example: Example) -> None:
         example.parsed = _replace(example.parsed, base_url)
         run(example)
 
-    document = parse(path, "python", run_with_local_server)
+    document = Document.parse(
+        str(path),
+        blocks("python", run_with_local_server),
+        blocks("bash", _check_commands),
+        blocks("console", _check_commands),
+        SkipParser(),
+    )
     document.namespace["__name__"] = "__main__"
-    evaluate(document)
+    for example in document.examples():
+        # One that is skipped does not skip the others.
+        with suppress(SkipTest):
+            example.evaluate()
 
 
 def _replace(source: Lexeme, base_url: str) -> Lexeme:
     """Put the local server in the example's place; the source keeps its position in the file."""
     return Lexeme(EXAMPLE_HOST.sub(base_url, source), source.offset, source.line_offset)
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_commands_exist(path: Path) -> None:
-    """Every command of a document's shell blocks is one that exists."""
-    for language in ("bash", "console"):
-        evaluate(parse(path, language, _check_commands))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -113,6 +106,8 @@ def _check_commands(example: Example) -> None:
     commands = [line.removeprefix("$ ") for line in lines if not console or line.startswith("$ ")]
     for command in commands:
         words = shlex.split(command, comments=True)
+        while words and re.match(r"\w+=", words[0]):  # a variable for this command alone
+            words.pop(0)
         if words:
             _check_command(words)
 
