@@ -29,7 +29,7 @@ def _no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
     if "anyio_backend" not in request.fixturenames:
         yield
         return
-    if request.getfixturevalue("anyio_backend") != "asyncio":
+    if request.getfixturevalue("anyio_backend_name") != "asyncio":
         yield
         return
     with blockbuster_ctx("resilient_sse"):
