@@ -3,8 +3,8 @@
     python _demo_server.py LOG PORT
 
 It serves the lines of the file LOG as events, numbered from 1, and goes on with new lines as they
-come. The file is the history: it outlives this process. Line by line, standard input says what
-goes wrong ("cut", "end", "silence", "unavailable 2": to so many requests); its end is the end of the server.
+come. The file is the history: it outlives this process. The lines of standard input say what goes
+wrong ("cut", "end", "silence", "unavailable 2" for the next two requests); its end is the end.
 """
 
 from __future__ import annotations
