@@ -131,7 +131,8 @@ class Source(Generic[ClientT]):
         self._own_client = client is None
         self._session = Session(self._settings)
         # Where no rule applies to single events, they are taken straight from the queue.
-        self._ready: list[ServerSentEvent] = self._session.queue if self._session.plain else []
+        ready = self._session.ready
+        self._ready: list[ServerSentEvent] = [] if ready is None else ready
         self._entered = self._left = False
         self._response: Any = None
 
