@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import threading
@@ -82,13 +83,10 @@ class Listener:
             selector.register(self._socket, selectors.EVENT_READ)
             selector.register(self._alarm, selectors.EVENT_READ)
             while all(key.fileobj is self._socket for key, _ in selector.select()):
-                self._accept()
+                with contextlib.suppress(OSError):  # the client was quicker to leave
+                    self._admit(self._socket.accept()[0])
 
-    def _accept(self) -> None:
-        try:
-            sock, _address = self._socket.accept()
-        except OSError:  # the client was quicker to leave
-            return
+    def _admit(self, sock: socket.socket) -> None:
         self.count += 1
         peer = Peer(sock, self.count)
         thread = threading.Thread(
