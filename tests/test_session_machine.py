@@ -20,8 +20,6 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from lifecycle_order import assert_order
-from session_settings import make_settings
 
 from resilient_sse import (
     ConnectionState,
@@ -32,6 +30,8 @@ from resilient_sse import (
 )
 from resilient_sse._session import Session
 from resilient_sse.testing import Recorder
+from tests.lifecycle_order import assert_order
+from tests.session_settings import make_settings
 
 if TYPE_CHECKING:
     from resilient_sse import Failure, ServerSentEvent
@@ -227,7 +227,7 @@ class Lives(RuleBasedStateMachine):
     def pending(self) -> Exception:
         try:
             self.session.raise_pending()
-        except Exception as error:  # noqa: BLE001 - it is what stamina would get
+        except Exception as error:
             return error
         raise AssertionError
 

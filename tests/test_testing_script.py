@@ -99,8 +99,7 @@ def test_a_connection_shows_its_story() -> None:
         ),
         (
             Connection(event("x"), framing=Framing.LENGTH, gzip=False),
-            "HTTP/1.1 200 OK|Content-Type: text/event-stream|Connection: close|"
-            "Content-Length: 9||",
+            "HTTP/1.1 200 OK|Content-Type: text/event-stream|Connection: close|Content-Length: 9||",
         ),
         (
             Connection(event("x"), framing=Framing.LENGTH, ending=Ending.TRUNCATED),
@@ -114,8 +113,7 @@ def test_a_connection_shows_its_story() -> None:
         ),
         (
             redirect("/there", 301),
-            "HTTP/1.1 301 Moved Permanently|Connection: close|Content-Length: 0|"
-            "Location: /there||",
+            "HTTP/1.1 301 Moved Permanently|Connection: close|Content-Length: 0|Location: /there||",
         ),
         (
             Connection(gzip=True, ending=Ending.CLOSE),
@@ -138,7 +136,7 @@ def test_requests_are_recorded_whole() -> None:
     """Path, query, headers and body are told apart, however the bytes arrive."""
     wire = (
         b"POST /a/b?x=1&y=%20 HTTP/1.1\r\nHost: h\r\nLast-Event-ID: \xc3\xa9\r\n"
-        b"Content-Length: 7\r\n\r\n{\"a\":1}"
+        b'Content-Length: 7\r\n\r\n{"a":1}'
     )
     request = _read(*(bytes([byte]) for byte in wire))
     assert (request.method, request.path, request.query) == ("POST", "/a/b", "x=1&y=%20")

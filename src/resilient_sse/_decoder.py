@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     _Values: TypeAlias = tuple[str, str, str, int | None]
 
-__all__ = ["DEFAULT_MAX_EVENT_SIZE", "SSEDecoder"]
+__all__ = ["SSEDecoder"]
 
 DEFAULT_MAX_EVENT_SIZE: Final = 16 * 1024 * 1024
 """The default bound on one block, in bytes: far above real events, far below trouble."""

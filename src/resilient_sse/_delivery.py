@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from resilient_sse._event import ServerSentEvent
     from resilient_sse._settings import Decoder, Settings
 
-__all__ = ["Delivery"]
-
 
 class Delivery:
     """The events of one source on their way to its consumer.

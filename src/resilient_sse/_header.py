@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["encode_last_event_id", "sendable"]
-
 # Servers refuse longer headers (Apache and nginx take 8 KB for a line), and then for ever.
 _LONGEST: Final = 8000
 

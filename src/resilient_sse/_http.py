@@ -23,20 +23,6 @@ if TYPE_CHECKING:
     from resilient_sse._failure import Attempt
     from resilient_sse._settings import Settings
 
-__all__ = [
-    "EXCERPT_BYTES",
-    "EXCERPT_SECONDS",
-    "Refusal",
-    "Sending",
-    "as_failure",
-    "build_request",
-    "headers_of",
-    "is_encoded",
-    "judge",
-    "on_its_way",
-    "send_options",
-    "set_read_timeout",
-]
 
 EXCERPT_BYTES: Final = 4096
 EXCERPT_SECONDS: Final = 1.0

@@ -13,7 +13,6 @@ from resilient_sse.errors import IdleTimeout, UnsafeRetry
 if TYPE_CHECKING:
     from resilient_sse._settings import Settings
 
-__all__ = ["Outage"]
 
 # RFC 9110 9.2.2, and the QUERY method: repeating one of these does no more than sending it once.
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})

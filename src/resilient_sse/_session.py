@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from resilient_sse._failure import Failure
     from resilient_sse._settings import Decoder, Settings
 
-__all__ = ["Session"]
 
 _NO_CONTENT: Final = 204  # WHATWG HTML 9.2.1: how a server tells a client to stop reconnecting
 _source_ids: Final = itertools.count(1)

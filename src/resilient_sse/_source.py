@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
 
-from resilient_sse._decoder import SSEDecoder
+from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
 from resilient_sse._session import Session
-from resilient_sse._settings import DEFAULT_MAX_EVENT_SIZE, Settings
+from resilient_sse._settings import Settings
 from resilient_sse.errors import CursorError
 from resilient_sse.policies import ExponentialBackoff
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from resilient_sse._settings import CursorStore, DecoderFactory
     from resilient_sse.lifecycle import ConnectionState, Hook
 
-__all__ = ["Source"]
 
 ClientT = TypeVar("ClientT")
 _DEFAULT_POLICY = ExponentialBackoff()

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Wire"]
-
 
 class Wire:
     """Learns of the socket through httpcore's ``trace`` extension and can shut it down.
