@@ -187,9 +187,7 @@ def test_used_up_scripts_tell_clients_to_stop(stage: ScriptedServer | ScriptedTr
 
 def test_functions_decide_from_the_request(stage: ScriptedServer | ScriptedTransport) -> None:
     """An entry may be a function of the recorded request."""
-    stage.add(
-        lambda request: Connection(status=200 if "authorization" in request.headers else 401)
-    )
+    stage.add(lambda request: Connection(status=200 if "authorization" in request.headers else 401))
     stage.add(lambda request: Connection(event(request.params["q"] + request.body.decode())))
     with _told(stage) as client:
         assert client.get(_url(stage)).status_code == 401
