@@ -205,7 +205,8 @@ def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401
 
 def is_encoded(response: Any) -> bool:  # noqa: ANN401
     """Say whether the body has a content encoding, so that its raw bytes are not the stream."""
-    return response.headers.get("content-encoding", "identity").strip().lower() != "identity"
+    encoding: str = response.headers.get("content-encoding", "identity")
+    return encoding.strip().lower() != "identity"
 
 
 def set_read_timeout(response: Any, seconds: float | None) -> None:  # noqa: ANN401

@@ -277,7 +277,7 @@ class Session:
             return None
         cursor = self._delivery.cursor
         failure = self._outage.note(error, now, cursor=cursor, progress=progress)
-        self._pending = failure and failure.error
+        self._pending = None if failure is None else failure.error
         return failure
 
     # -- A failure -----------------------------------------------------------------------------
