@@ -145,7 +145,7 @@ class ReconnectingEventSource(Source):
         try:
             self._session.received(await anext(chunks))
         except StopAsyncIteration:
-            error = StreamEnded("the server ended the stream")
+            error = StreamEnded()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
         except BaseException:  # cancelled, which breaks the connection

@@ -142,7 +142,7 @@ class SyncReconnectingEventSource(Source):
         try:
             self._session.received(next(chunks))
         except StopIteration:
-            error = StreamEnded("the server ended the stream")
+            error = StreamEnded()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
         except BaseException:  # KeyboardInterrupt, which breaks the connection
