@@ -12,6 +12,7 @@ import sys
 import tempfile
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,6 +178,8 @@ def main() -> int:
     parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long (default: 20)")
     arguments = parser.parse_args()
+    if find_spec(arguments.backend) is None:
+        parser.error(f"{arguments.backend} is not installed")
     show_lifecycle()
     with tempfile.TemporaryDirectory() as folder:
         history = Path(folder, "history.txt")
