@@ -167,15 +167,21 @@ def test_bad_utf_8_is_replaced_as_in_browsers(payload: bytes) -> None:
 
 @_brief
 @given(st.lists(st.sampled_from(_LINES), max_size=4))
+@example([b"event: \n", b"data: x\n"])
+@example([b"id: \0\n", b"data: x\n"])
+@example([b"id: 7\n", b"event: e\n", b"data: x\n"])
+@example([b"data: x: ping\n"])
 def test_runs_of_one_shape_equal_the_reference(lines: list[bytes]) -> None:
     """Blocks that are all alike, which take the short cuts, decode as the standard says."""
     block = b"".join(lines) + b"\n"
     for odd in (b"", b"data: odd\n\n", b"data: o\ndata: p\n\n", b"event: o\n\n", b"id: o\n\n"):
-        stream = block * 3 + odd + block
+        count = 4096 // len(block)
+        stream = block * count + odd + block * count
         expected = reference_decoder.decode(stream)
         expected.own_ids = []
         assert _run([stream]) == expected
-        assert _run(_cut(stream, 11)) == expected
+        assert _run(_cut(stream, 3500)) == expected
+        assert _run([b": ping\n\n: ping\n\n" + stream + b": ping\n\n"]).events == expected.events
 
 
 def _peak(run: Callable[[], object]) -> int:

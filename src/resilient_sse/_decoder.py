@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 import sys
 from enum import Enum, auto
-from itertools import permutations, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from resilient_sse._event import ServerSentEvent
@@ -45,6 +45,7 @@ DEFAULT_MAX_EVENT_SIZE: Final = 16 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = 10, 13
+_RUN = 3072  # characters; below, looking for a run costs more than it saves
 _RETRY_DIGITS = 100  # longer numbers are clamped: int() refuses 4300 digits, float() some 309
 _RETRY_MAX = 10**_RETRY_DIGITS
 # Creating a named tuple this way takes half the time of calling its class.
@@ -224,7 +225,12 @@ class SSEDecoder:
         start = self._finish_line(chunk) if self._tail else 0
         end = chunk.rfind(b"\n") + 1
         if self._room != self._limit and end > start:
-            start = self._finish_block(chunk, start, end, events)
+            if chunk[start] == _LF:
+                self._end_block(events)
+                self._room = self._limit
+                start += 1
+            else:
+                start = self._finish_block(chunk, start, end, events)
         if end > start:
             cut = _after_last_blank(chunk, start, end)
             if cut > start:
@@ -255,11 +261,8 @@ class SSEDecoder:
     ) -> int:
         """Read the open block's lines in this chunk; return where they end."""
         blank = _first_blank(chunk, start)
-        if blank == start:
-            self._end_block(events)
-        else:
-            text = chunk[start : end if blank < 0 else blank + 1].decode("utf-8", "replace")
-            self._lines(text, events)
+        text = chunk[start : end if blank < 0 else blank + 1].decode("utf-8", "replace")
+        self._lines(text, events)
         if blank < 0:
             self._room -= end - start
             return end
@@ -270,9 +273,7 @@ class SSEDecoder:
         """Read whole blocks: runs of the same shape at a stroke, anything else line by line."""
         if text[0] == ":" and self._on_comment is None:
             text = _without_heartbeats(text)
-            if not text:
-                return
-        if self.own_ids is not None or not self._run(text, events):
+        if len(text) < _RUN or self.own_ids is not None or not self._run(text, events):
             self._lines(text, events)
 
     def _run(self, text: str, events: list[ServerSentEvent]) -> bool:
@@ -394,20 +395,19 @@ def _shape_of(*names: str) -> _Shape:
     return _Shape(names, re.compile(lines + "\n"))
 
 
-_SHAPES = [
-    _shape_of(*names)
-    for fields in (("event", "data"), ("id", "data"), ("id", "event", "data"))
-    for names in permutations(fields)
-    if names[0] != "data"
-]
+# By the beginnings of the first two lines.
+_SHAPES = {
+    ("eve", "dat"): _shape_of("event", "data"),
+    ("id:", "dat"): _shape_of("id", "data"),
+    ("id:", "eve"): _shape_of("id", "event", "data"),
+    ("eve", "id:"): _shape_of("event", "id", "data"),
+}
 
 
 def _shape(text: str) -> _Shape | None:
-    """Find the shape of the first block, if it is a common one."""
-    for shape in _SHAPES:
-        if shape.pattern.match(text):
-            return shape
-    return None
+    """Guess the shape of the first block from its first two lines."""
+    second = text.find("\n") + 1
+    return _SHAPES.get((text[:3], text[second : second + 3]))
 
 
 def _without_heartbeats(text: str) -> str:
