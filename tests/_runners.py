@@ -38,7 +38,7 @@ from resilient_sse.testing import InstantRetries, RecordedRequest, Recorder, Scr
 from tests._lifecycle import assert_lifecycle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from resilient_sse import RetryPolicy
     from resilient_sse.testing import ScriptEntry
@@ -174,15 +174,13 @@ class Reading:
         """Have the source reconnect, from outside."""
         raise NotImplementedError
 
-    def _deliver(self, item: ServerSentEvent | list[ServerSentEvent]) -> list[Any]:
-        """Record what came, and return what the loop body makes of it."""
-        batch: list[ServerSentEvent] = item if self._batched else [item]  # type: ignore[list-item,assignment]
+    def _deliver(self, batch: list[ServerSentEvent]) -> Iterator[object]:
+        """Record what came, and yield what the loop body makes of it."""
         if self._batched:
             self.batches.append(batch)
         self.events += batch
-        if self._on_event is None:
-            return []
-        return [self._on_event(self.source, event) for event in batch]
+        for event in batch if self._on_event else ():
+            yield self._on_event(self.source, event)
 
 
 class AsyncReading(Reading):
@@ -208,7 +206,7 @@ class AsyncReading(Reading):
     async def _consume(self) -> None:
         async with self.source as source:
             async for item in source.batches() if self._batched else source:
-                for result in self._deliver(item):
+                for result in self._deliver(item if self._batched else [item]):
                     if inspect.isawaitable(result):
                         await result
 
@@ -235,7 +233,8 @@ class ThreadReading(Reading):
         try:
             with self.source as source:
                 for item in source.batches() if self._batched else source:
-                    self._deliver(item)
+                    for _ in self._deliver(item if self._batched else [item]):
+                        pass
         except Exception as error:
             self.error = error
         finally:

@@ -42,7 +42,7 @@ class SyncReconnectingEventSource(Source[Any]):
     _chunks: Iterator[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._check_client("close", "it takes a blocking one, such as httpx.Client")
+        self._check_client("__enter__", "it takes a blocking one, such as httpx.Client")
         if not self._entered:
             self._pulling = threading.Lock()
             self._deciding = threading.RLock()
