@@ -144,6 +144,8 @@ def _next_hop(sending: Sending, request: Any) -> Sending | Refusal:  # noqa: ANN
     if not trusted:
         for name in _credentials(request.headers):
             del request.headers[name]
+    elif "cookie" in sent.headers:  # which httpx takes away, to put its jar's in its place
+        request.headers.setdefault("cookie", sent.headers["cookie"])
     return Sending(request, trusted, sending.hops + 1)
 
 
