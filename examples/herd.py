@@ -104,7 +104,9 @@ def draw(results: dict[str, list[float]]) -> str:
     for second in range(0, SPAN + 1, 10):
         parts.append(f'<text x="{_x(second):.0f}" y="{axis}" text-anchor="middle">{second}</text>')
     middle = f'x="{_x(SPAN / 2):.0f}" y="{axis + 18}" text-anchor="middle"'
-    return "\n".join([*parts, f"<text {middle}>seconds since it is back</text>", "</svg>", ""])
+    return "\n".join(
+        [*parts, f"<text {middle}>seconds since the server is back</text>", "</svg>", ""]
+    )
 
 
 def _panel(name: str, times: list[float], base: int) -> list[str]:
