@@ -48,7 +48,7 @@ _LF, _CR = 10, 13
 _RUN = 3072  # characters; below, looking for a run costs more than it saves
 _RETRY_DIGITS = 100  # longer numbers are clamped: int() refuses 4300 digits, float() some 309
 _RETRY_MAX = 10**_RETRY_DIGITS
-# Creating a named tuple this way takes half the time of calling its class.
+# One event per chunk: 1.25 times faster than calling the class.
 _new: Callable[[type[ServerSentEvent], _Values], ServerSentEvent]
 _new = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
@@ -142,7 +142,7 @@ class SSEDecoder:
         if self._awaits is not None or _CR in chunk or type(chunk) is not bytes:
             chunk = self._prepare(chunk)
         if _LF not in chunk:
-            # The unfinished line goes on. With one byte per chunk: 3 times faster.
+            # The unfinished line goes on. With one byte per chunk: 5 times faster.
             tail = self._tail
             tail += chunk
             if len(tail) > self._room:
@@ -157,13 +157,9 @@ class SSEDecoder:
             and not self._tail
             and self.own_ids is None
         ):
-            # The chunk is one data event, as with live tokens: 3 times faster.
+            # The chunk is one data event, as with live tokens: 2.5 times faster.
             text = data.decode("utf-8", "replace")
             return [_new(ServerSentEvent, ("message", text, self.last_event_id, None))]
-        if chunk == b"\n" and 0 < len(self._tail) < self._room:
-            # The unfinished line ends and no more. With one byte per chunk: 1.1 times faster.
-            self._finish_line(chunk)
-            return []
         events: list[ServerSentEvent] = []
         if len(self._tail) + len(chunk) <= self._room:
             self._read(chunk, events)
@@ -248,7 +244,7 @@ class SSEDecoder:
         tail += chunk[:end]
         self._room -= len(tail) + 1
         if tail.startswith(b"data: "):
-            # Spares a copy of the text. One event of 10 MB: twice as fast.
+            # Spares a copy of the text. One event of 10 MB: 1.7 times faster.
             del tail[:6]
             self._data.append(tail.decode("utf-8", "replace"))
         else:
@@ -284,7 +280,7 @@ class SSEDecoder:
         return shape is not None and self._same_shape_run(text, shape, events)
 
     def _data_run(self, text: str, events: list[ServerSentEvent]) -> bool:
-        """Read blocks that all are only ``data: `` lines: 2.5 times faster than line by line."""
+        """Read blocks of only ``data: `` lines. One line each: 2.4 times faster; 20: 1.4 times."""
         blocks = text[6:-2].split("\n\ndata: ")
         inner = text.count("\n") - 2 * len(blocks)
         if inner:
@@ -296,7 +292,7 @@ class SSEDecoder:
         return True
 
     def _same_shape_run(self, text: str, shape: _Shape, events: list[ServerSentEvent]) -> bool:
-        """Read blocks that all have these lines: 2 times faster than line by line."""
+        """Read blocks that all have these lines. Short: 2.2 times faster; 1.2 KB: 1.7 times."""
         pieces = re.split(shape.pattern, text)  # what is between two matches, then the values
         step = len(shape.names) + 1
         values = {name: pieces[at::step] for at, name in enumerate(shape.names, 1)}
@@ -318,7 +314,7 @@ class SSEDecoder:
         return True
 
     def _lines(self, text: str, events: list[ServerSentEvent]) -> None:
-        """Read whole lines; what is common is spelled out, which makes it 1.5 times faster."""
+        """Read whole lines; the common fields are spelled out: 1.1 times faster."""
         data = self._data
         lines = text.split("\n")
         lines.pop()
@@ -411,7 +407,7 @@ def _shape(text: str) -> _Shape | None:
 
 
 def _without_heartbeats(text: str) -> str:
-    """Leave out blocks like the first one, a comment. Nine of them per event: 4 times faster."""
+    """Leave out blocks like the first one, a comment. Nine of them per event: 3 times faster."""
     end = text.find("\n") + 2
     if text[end - 1] != "\n":
         return text
@@ -426,7 +422,7 @@ def _milliseconds(digits: str) -> int:
 
 
 def _first_blank(chunk: bytes, line: int) -> int:
-    """Find the first blank line; finding one LF at a time is 20 times faster than two."""
+    """Find the first blank line; in long lines, looking for one LF is 10 times faster than two."""
     while (end := chunk.find(b"\n", line)) > line:
         line = end + 1
     return end
