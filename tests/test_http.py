@@ -85,11 +85,11 @@ def test_bodies_are_those_of_httpx() -> None:
 
 
 def test_timeouts_of_the_headers_phase() -> None:
-    """Until the headers are there, the connect timeout holds for every step."""
+    """Until the headers are there, every step has the connect timeout, or a little less."""
     timeout = build(connect_timeout=2.0).extensions["timeout"]
 
-    assert timeout["connect"] == timeout["read"] == timeout["write"] == 2.0
-    assert timeout["pool"] < 2.0
+    assert timeout["read"] == timeout["write"] == 2.0
+    assert 1.8 < timeout["connect"] == timeout["pool"] < 2.0
 
 
 def test_set_read_timeout() -> None:
@@ -320,21 +320,6 @@ def test_other_exceptions_stay_as_they_are() -> None:
     error = httpx.ReadError("x")
 
     assert _http.as_failure(error) is error
-
-
-@pytest.mark.parametrize("library", [httpx, httpx2, httpxr], ids=lambda module: module.__name__)
-def test_every_exception_of_the_libraries_is_known(library: Any) -> None:
-    """A new exception class must get its place before a release can use it."""
-    names = {
-        name
-        for name, value in vars(library).items()
-        if isinstance(value, type)
-        and issubclass(value, Exception)
-        and not issubclass(value, Warning)
-    }
-
-    assert names <= _classify.BY_NAME.keys() | _classify.NOT_FAILURES
-    assert {"ConnectError", "ReadTimeout", "RemoteProtocolError"} <= names
 
 
 @pytest.mark.parametrize(

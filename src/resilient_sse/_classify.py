@@ -79,7 +79,6 @@ NOT_FAILURES: Final = frozenset(
         "StreamClosed",
         "ResponseNotRead",
         "RequestNotRead",
-        "SSEError",  # of httpx2's own SSE client
     }
 )
 """Their other exceptions: bases that are not raised, and mistakes in a program."""

@@ -57,9 +57,11 @@ def build_request(client: Any, settings: Settings, attempt: Attempt) -> Any:  # 
 
 
 def _timeouts(settings: Settings) -> dict[str, float]:
-    # A little less for the pool, so that its own error comes first: it names the cause.
+    # A little less where the client's own error says more than that the time is over: that the
+    # request was not sent, so that even a POST may be tried again.
     limit = settings.connect_timeout
-    return {"connect": limit, "read": limit, "write": limit, "pool": limit * 0.95}
+    early = limit * 0.95
+    return {"connect": early, "read": limit, "write": limit, "pool": early}
 
 
 def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str | bytes]:  # noqa: ANN401

@@ -233,6 +233,11 @@ class Session:
         self._reconnect_requested = not self.finished
 
     @property
+    def interrupted(self) -> bool:
+        """Whether this side wants the I/O under way to end, so that its errors say nothing."""
+        return self._reconnect_requested or self.finished
+
+    @property
     def must_drop(self) -> bool:
         """Whether the open connection is to be dropped before anything else is read."""
         return self._reconnect_requested and self._connection is not None

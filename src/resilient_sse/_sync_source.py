@@ -199,7 +199,7 @@ class SyncReconnectingEventSource(Source):
             try:
                 response = self._answer(attempt)
             except Exception as error:
-                if session.finished or session.reconnect_requested:  # this side broke it
+                if session.interrupted:
                     return
                 if cut.is_set():
                     msg = f"no response headers within {limit:g} s"
