@@ -179,8 +179,9 @@ class Reading:
         if self._batched:
             self.batches.append(batch)
         self.events += batch
-        for event in batch if self._on_event else ():
-            yield self._on_event(self.source, event)
+        if self._on_event is not None:
+            for event in batch:
+                yield self._on_event(self.source, event)
 
 
 class AsyncReading(Reading):
@@ -218,7 +219,7 @@ class AsyncReading(Reading):
 
     def cancel(self) -> None:
         """Cancel the consumer."""
-        self.portal.call(lambda: self._scope.cancel())
+        self.portal.call(self._scope.cancel)
 
 
 class ThreadReading(Reading):

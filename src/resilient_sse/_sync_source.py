@@ -199,7 +199,7 @@ class SyncReconnectingEventSource(Source[Any]):
             try:
                 response = self._answer(attempt)
             except Exception as error:
-                if session.finished or session.reconnect_requested:  # this side broke it
+                if self._interrupted():
                     return
                 if cut.is_set():
                     msg = f"no response headers within {limit:g} s"
@@ -215,6 +215,10 @@ class SyncReconnectingEventSource(Source[Any]):
             return
         _http.set_read_timeout(response, self._settings.idle_timeout)
         self._chunks = _chunks(response)
+
+    def _interrupted(self) -> bool:
+        """Say whether this side broke the attempt."""
+        return self._session.finished or self._session.reconnect_requested
 
     def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
         """Send the request and follow its redirects, to a response that can be gone on with."""

@@ -36,7 +36,10 @@ def test_retry_after_in_seconds(world: World) -> None:
 def test_retry_after_as_a_date(world: World) -> None:
     """A date is compared with the response's own Date, so that clocks need not agree."""
     now = 1_000_000_000.0
-    headers = {"Date": formatdate(now, usegmt=True), "Retry-After": formatdate(now + 20, usegmt=True)}
+    headers = {
+        "Date": formatdate(now, usegmt=True),
+        "Retry-After": formatdate(now + 20, usegmt=True),
+    }
     got = world.run(Connection(status=503, headers=headers), Connection(ONE))
     assert got.data == ["one"]
     assert got.delays == [20.0, 1.0]
@@ -50,7 +53,7 @@ def test_retry_after_as_a_date_without_a_date_of_the_server(home: World) -> None
     assert got.delays[0] == pytest.approx(60, abs=2)
 
 
-@pytest.mark.parametrize("value", ["soon", "-5", "1e3", "Thu, 99 Foo 2026", "٣"])
+@pytest.mark.parametrize("value", ["soon", "-5", "1e3", "Thu, 99 Foo 2026", "\u0663"])
 def test_retry_after_that_makes_no_sense(home: World, value: str) -> None:
     """Nonsense in the header is as good as no header."""
     got = home.run(Connection(status=503, headers={"Retry-After": value}), Connection(ONE))
@@ -96,7 +99,11 @@ def test_status_that_the_caller_wants_retried(home: World) -> None:
 
 def test_browsers_rule(home: World) -> None:
     """`ServerRetry` takes any HTTP error for final and waits exactly what the server asked for."""
-    script = [Connection(raw("retry: 1500\n\n"), ONE), Connection(event("two")), Connection(status=503)]
+    script = [
+        Connection(raw("retry: 1500\n\n"), ONE),
+        Connection(event("two")),
+        Connection(status=503),
+    ]
     got, error = home.give_up(*script, policy=ServerRetry())
     assert got.data == ["one", "two"]
     assert got.delays == [1.5, 1.5, None]
@@ -128,7 +135,8 @@ def test_endless_web_page(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["Text/Event-Stream", "text/event-stream;charset=utf-8", "text/event-stream ; x"]
+    "content_type",
+    ["Text/Event-Stream", "text/event-stream;charset=utf-8", "text/event-stream ; x"],
 )
 def test_content_type_in_other_words(home: World, content_type: str) -> None:
     """Case and parameters of the content type do not matter."""
@@ -203,7 +211,9 @@ def test_what_the_caller_says_instead(world: World) -> None:
 
 def test_broken_http_version(home: World) -> None:
     """Something that is not HTTP is a broken connection."""
-    other = Connection(raw("SSH-2.0-OpenSSH_9.6\r\n\r\n"), framing=Framing.BARE, ending=Ending.CLOSE)
+    other = Connection(
+        raw("SSH-2.0-OpenSSH_9.6\r\n\r\n"), framing=Framing.BARE, ending=Ending.CLOSE
+    )
     got = home.run(other, Connection(ONE))
     assert got.data == ["one"]
     assert got.kinds == ["transport", "ended"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio import to_thread
 
 from resilient_sse import Connected, Connecting, Disconnected, RetryScheduled
 from resilient_sse.testing import Connection, Ending, Gate, event, no_answer, raw
@@ -96,27 +98,21 @@ def test_close_in_the_loop_body(world: World) -> None:
 def test_close_while_the_consumer_works(world: World) -> None:
     """What was received and not delivered yet is dropped; the cursor names what was delivered."""
     server = world.serve(Connection(raw(ONE + TWO + THREE), ending=Ending.SILENCE))
-    gate = Gate()
-    reading = world.read(server, on_event=_hold(world, gate))
+    released = threading.Event()
+    reading = world.read(server, on_event=_hold(world, released))
     reading.wait_for_events(1)
     reading.close()
-    gate.open()
+    released.set()
     assert reading.wait().data == ["one"]
     assert reading.source.last_event_id == "1"
     server.wait_for_connections(0)
 
 
-def _hold(world: World, gate: Gate) -> Any:
-    """A loop body that holds the consumer until a gate opens."""
+def _hold(world: World, released: threading.Event) -> Any:
+    """A loop body that holds the consumer until it is released."""
     if world.stack.is_async:
-        import anyio  # noqa: PLC0415 - only here
-
-        async def wait(_source: Any, _event: Any) -> None:
-            while not gate._opened:
-                await anyio.sleep(0.001)
-
-        return wait
-    return lambda _source, _event: eventually(lambda: gate._opened)
+        return lambda _source, _event: to_thread.run_sync(released.wait)
+    return lambda _source, _event: released.wait()
 
 
 @pytest.mark.parametrize("kind", [Connecting, Connected, Disconnected, RetryScheduled])
@@ -128,10 +124,7 @@ def test_close_from_a_hook(home: World, kind: type[LifecycleEvent]) -> None:
         if isinstance(event, kind) and sources:
             source = sources[0]
             if home.stack.is_async:
-                import anyio.lowlevel  # noqa: PLC0415 - only here
-
-                anyio.lowlevel.current_token()
-                _spawn(source.aclose())
+                _begin(source.aclose())
             else:
                 source.close()
 
@@ -144,8 +137,8 @@ def test_close_from_a_hook(home: World, kind: type[LifecycleEvent]) -> None:
     server.wait_for_connections(0)
 
 
-def _spawn(coroutine: Any) -> None:
-    """Run a coroutine's first step now; closing a source that is being pulled takes no more."""
+def _begin(coroutine: Any) -> None:
+    """Run a coroutine up to its first pause; closing a source that is being pulled has none."""
     with pytest.raises(StopIteration):
         coroutine.send(None)
 
@@ -182,15 +175,17 @@ def test_break(world: World) -> None:
 
     async def first() -> str:
         async with source:
-            async for event in source:
+            async for each in source:
+                data: str = each.data
                 break
-        return event.data  # type: ignore[no-any-return]
+        return data
 
     def first_here() -> str:
         with source:
-            for event in source:
+            for each in source:
+                data: str = each.data
                 break
-        return event.data  # type: ignore[no-any-return]
+        return data
 
     assert world.call(first if world.stack.is_async else first_here) == "one"
     server.wait_for_connections(0)
@@ -286,7 +281,7 @@ def test_reconnect_before_the_first_attempt(home: World) -> None:
     """There is nothing to drop yet: the first attempt is the new connection."""
     server = home.serve(Connection(ONE))
     source, _, _ = home.source(server)
-    home.call(lambda: source.reconnect())
+    home.call(source.reconnect)
     assert home.call(_drain(home, source)) == ["one"]
     assert len(server.requests) == 2
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from resilient_sse import CursorError, GiveUpError
 from resilient_sse.testing import Connection, Ending, HistoryServer, event, raw
@@ -27,11 +27,13 @@ class DictStore:
         self._broken = broken
 
     def load(self, key: str) -> str | None:
+        """Return what was saved."""
         if self._broken == "load":
             raise ConnectionError("the disk is gone")
         return self.cursors.get(key)
 
     def save(self, key: str, last_event_id: str) -> None:
+        """Save it, and remember that."""
         if self._broken == "save":
             raise ConnectionError("the disk is full")
         self.cursors[key] = last_event_id
@@ -42,11 +44,13 @@ class AsyncStore(DictStore):
     """The same behind coroutine functions."""
 
     async def load(self, key: str) -> str | None:  # type: ignore[override]
-        await anyio.sleep(0)
+        """Return what was saved."""
+        await checkpoint()
         return super().load(key)
 
     async def save(self, key: str, last_event_id: str) -> None:  # type: ignore[override]
-        await anyio.sleep(0)
+        """Save it, and remember that."""
+        await checkpoint()
         super().save(key, last_event_id)
 
 
@@ -258,6 +262,8 @@ def test_many_lives(home: World, ending: Ending) -> None:
     seen = list[str]()
     for stop in ("4", "5", "11", "18", "27"):
         seen += _crashing(home, server, store, after=int(stop)).data
-    seen += home.read(server, cursor=store, cursor_key="k", until=lambda e: e.data == "30").wait().data
+    seen += (
+        home.read(server, cursor=store, cursor_key="k", until=lambda e: e.data == "30").wait().data
+    )
     assert list(dict.fromkeys(seen)) == [str(number) for number in range(1, 31)]
     assert len(seen) == 30 + 5

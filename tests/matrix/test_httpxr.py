@@ -125,7 +125,7 @@ def test_no_headers_on_asyncio() -> None:
         reading = world.read(server, connect_timeout=0.1).wait()
         assert reading.data == ["one"]
         assert reading.kinds == ["timeout", "ended"]
-        assert server.open_connections == 1
+        server.wait_for_connections(1)
         server.drop_all()
 
 
@@ -142,7 +142,9 @@ def test_live_events() -> None:
 
 def test_send_of_the_blocking_client_waits_for_the_body() -> None:
     """``Client.send(request, stream=True)`` does not return while the body goes on."""
-    _assert_waits_for_the_body(lambda client, url: client.send(client.build_request("GET", url), stream=True))
+    _assert_waits_for_the_body(
+        lambda client, url: client.send(client.build_request("GET", url), stream=True)
+    )
 
 
 def test_stream_of_the_blocking_client_waits_for_the_body() -> None:
@@ -186,7 +188,7 @@ async def _first_chunk(chunks: Any) -> bytes | None:
         async with httpxr.AsyncClient() as client:
             response = await client.send(client.build_request("GET", server.url), stream=True)
             try:
-                return await asyncio.wait_for(anext(aiter(chunks(response))), 0.3)  # type: ignore[no-any-return]
+                return await asyncio.wait_for(anext(aiter(chunks(response))), 0.3)
             except TimeoutError:
                 return None
             finally:

@@ -91,9 +91,7 @@ def test_batches_of_a_history(home: World) -> None:
 
 def test_inclusive_replay(world: World) -> None:
     """A server that sends the last event again is understood: the consumer sees it once."""
-    got = world.run(
-        Connection(ONE, TWO, ending=Ending.RESET), Connection(TWO, THREE), dedupe=10
-    )
+    got = world.run(Connection(ONE, TWO, ending=Ending.RESET), Connection(TWO, THREE), dedupe=10)
     assert got.data == ["one", "two", "three"]
 
 
