@@ -192,6 +192,7 @@ class SyncReconnectingEventSource(Source):
         """Make one attempt, unless it is interrupted."""
         session, limit = self._session, self._settings.connect_timeout
         with self._deciding:
+            self._wire.is_cut = False
             attempt = None if session.finished else session.begin_attempt(self._now())
         if attempt is None or session.finished:  # closed during the wait, or by a hook
             return
@@ -199,7 +200,7 @@ class SyncReconnectingEventSource(Source):
             try:
                 response = self._answer(attempt)
             except Exception as error:
-                if self._interrupted():
+                if self._interrupted(timed_out=cut.is_set()):
                     return
                 if cut.is_set():
                     msg = f"no response headers within {limit:g} s"
@@ -216,9 +217,9 @@ class SyncReconnectingEventSource(Source):
         _http.set_read_timeout(response, self._settings.idle_timeout)
         self._chunks = _chunks(response)
 
-    def _interrupted(self) -> bool:
-        """Say whether this side broke the attempt."""
-        return self._session.finished or self._session.reconnect_requested
+    def _interrupted(self, *, timed_out: bool) -> bool:
+        """Say whether `close` or `reconnect` broke the attempt."""
+        return self._session.finished or (self._wire.is_cut and not timed_out)
 
     def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
         """Send the request and follow its redirects, to a response that can be gone on with."""

@@ -15,9 +15,13 @@ class Wire:
     """Learns of the socket through httpcore's ``trace`` extension and can shut it down.
 
     A thread that is blocked in a read on the socket then gets its end at once.
+
+    Attributes:
+        is_cut: Whether it was shut down; reset it when something new is begun.
     """
 
     def __init__(self) -> None:
+        self.is_cut = False
         self._stream: Any = None
 
     def trace(self, name: str, info: dict[str, Any]) -> None:
@@ -31,6 +35,7 @@ class Wire:
 
     def cut(self) -> None:
         """Shut the socket down, if there is one."""
+        self.is_cut = True
         stream = self._stream
         if stream is None:
             return
