@@ -85,7 +85,7 @@ def test_cancel(loops: World, script: str) -> None:
 
 
 @pytest.mark.parametrize("batched", [False, True])
-def test_cancel_in_the_loop_body(loops: World, batched: bool) -> None:  # noqa: FBT001 - a parameter
+def test_cancel_in_the_loop_body(loops: World, batched: bool) -> None:
     """The same while the consumer works on an event, with more of them received."""
 
     async def work(_source: Any, _event: Any) -> None:

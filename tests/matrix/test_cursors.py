@@ -220,7 +220,7 @@ def test_load_that_fails(home: World) -> None:
 
 
 @pytest.mark.parametrize("batched", [False, True])
-def test_save_that_fails(home: World, batched: bool) -> None:  # noqa: FBT001 - a parameter
+def test_save_that_fails(home: World, batched: bool) -> None:
     """It is reported to the consumer, and is no failure of the stream: nothing is retried."""
     server = home.serve(Connection(ONE, ending=Ending.SILENCE))
     reading = home.read(server, cursor=DictStore("save"), batched=batched)

@@ -22,7 +22,7 @@ def _done(event: ServerSentEvent) -> bool:
 
 
 @pytest.mark.parametrize("batched", [False, True])
-def test_until(world: World, batched: bool) -> None:  # noqa: FBT001 - a parameter
+def test_until(world: World, batched: bool) -> None:
     """The event that fulfils it is the last one delivered, even if more came with it."""
     server = world.serve(Connection(raw(ONE + TWO + DONE + THREE), ending=Ending.SILENCE))
     reading = world.read(server, until=_done, batched=batched).wait()
@@ -108,7 +108,7 @@ def test_replay_of_the_first_cursor(home: World) -> None:
 
 
 @pytest.mark.parametrize("batched", [False, True])
-def test_events_without_an_id_of_their_own(world: World, batched: bool) -> None:  # noqa: FBT001
+def test_events_without_an_id_of_their_own(world: World, batched: bool) -> None:
     """An event that only inherits an id is no repetition, however often that id was seen."""
     plain = event("a") + event("b")
     server = world.serve(
