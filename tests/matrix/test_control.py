@@ -22,10 +22,6 @@ ONE, TWO, THREE = (event(name, id=str(n)) for n, name in enumerate(("one", "two"
 QUIET = Connection(ONE, ending=Ending.SILENCE)
 
 
-def _long(_failure: object) -> float:
-    return 60.0
-
-
 def _connecting(world: World) -> tuple[Reading, ScriptedServer]:
     """A reading that waits for the headers."""
     server = world.serve(no_answer(Ending.SILENCE), QUIET)
@@ -110,9 +106,14 @@ def test_close_while_the_consumer_works(world: World) -> None:
 
 def _hold(world: World, released: threading.Event) -> Any:
     """A loop body that holds the consumer until it is released."""
-    if world.stack.is_async:
-        return lambda _source, _event: to_thread.run_sync(released.wait)
-    return lambda _source, _event: released.wait()
+
+    async def wait(_source: Any, _event: Any) -> None:
+        await to_thread.run_sync(released.wait)
+
+    def wait_here(_source: Any, _event: Any) -> None:
+        released.wait()
+
+    return wait if world.stack.is_async else wait_here
 
 
 @pytest.mark.parametrize("kind", [Connecting, Connected, Disconnected, RetryScheduled])
@@ -168,7 +169,7 @@ def test_close_twice_and_too_early(home: World) -> None:
     assert recorder.names == ["Closed"]
 
 
-def test_break(world: World) -> None:
+def test_leaving_early(world: World) -> None:
     """Leaving the loop and the block closes the connection at once."""
     server = world.serve(QUIET)
     source, recorder, _ = world.source(server)
@@ -176,16 +177,14 @@ def test_break(world: World) -> None:
     async def first() -> str:
         async with source:
             async for each in source:
-                data: str = each.data
-                break
-        return data
+                return str(each.data)
+        raise AssertionError
 
     def first_here() -> str:
         with source:
             for each in source:
-                data: str = each.data
-                break
-        return data
+                return str(each.data)
+        raise AssertionError
 
     assert world.call(first if world.stack.is_async else first_here) == "one"
     server.wait_for_connections(0)

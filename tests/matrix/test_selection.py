@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resilient_sse import ExponentialBackoff
+from resilient_sse import Closed, ExponentialBackoff
 from resilient_sse.testing import Connection, Ending, HistoryServer, event, raw
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def test_until(world: World, batched: bool) -> None:
     reading = world.read(server, until=_done, batched=batched).wait()
     assert reading.data == ["one", "two", "[DONE]"]
     assert reading.source.last_event_id == "2"
-    assert reading.recorder.events[-1].reason == "until"  # type: ignore[attr-defined]
+    assert reading.recorder.of(Closed)[0].reason == "until"
     assert reading.recorder.names == ["Connecting", "Connected", "Disconnected", "Closed"]
 
 
