@@ -142,6 +142,12 @@ class Reading:
         return [str(failure.kind) for failure in self.policy.failures]
 
     @property
+    def given_up(self) -> GiveUpError:
+        """The error that ended it."""
+        assert isinstance(self.error, GiveUpError), (self.error, self.events)
+        return self.error
+
+    @property
     def over(self) -> bool:
         """Whether the consumer has left the block."""
         return self._over.is_set()
@@ -179,8 +185,9 @@ class Reading:
         if self._batched:
             self.batches.append(batch)
         self.events += batch
-        for event in batch if self._on_event else ():
-            yield self._on_event(self.source, event)
+        if self._on_event is not None:
+            for event in batch:
+                yield self._on_event(self.source, event)
 
 
 class AsyncReading(Reading):
@@ -218,7 +225,7 @@ class AsyncReading(Reading):
 
     def cancel(self) -> None:
         """Cancel the consumer."""
-        self.portal.call(lambda: self._scope.cancel())
+        self.portal.call(self._scope.cancel)
 
 
 class ThreadReading(Reading):
@@ -361,6 +368,8 @@ class World:
         on_event: Callable[[Any, ServerSentEvent], object] | None = None,
         batched: bool = False,
         waits: RetryPolicy | None = None,
+        policy: RetryPolicy | None = None,
+        until: Callable[[ServerSentEvent], object] | None = None,
         **keywords: Any,
     ) -> Reading:
         """Start a consumer.
@@ -369,12 +378,14 @@ class World:
             where: What to read.
             on_event: The loop body: gets the source and the event; what it returns is awaited.
             batched: Iterate `batches()`.
-            waits: A policy that is used as it is; by default there is no waiting.
+            waits: A policy that is used as it is.
+            policy: A policy that is asked, and not waited for.
+            until: As for the source.
             keywords: For the source.
         """
         if waits is not None:
-            keywords["policy"] = _Recorded(waits)
-        source, recorder, policy = self.source(where, **keywords)
+            policy = _Recorded(waits)
+        source, recorder, policy = self.source(where, policy=policy, until=until, **keywords)
         reading: AsyncReading | ThreadReading
         if self._portal is not None:
             reading = AsyncReading(source, recorder, policy, on_event, batched=batched)
@@ -385,21 +396,28 @@ class World:
         self.readings.append(reading)
         return reading
 
-    def run(self, *script: ScriptEntry, **keywords: Any) -> Reading:
+    def run(
+        self,
+        *script: ScriptEntry,
+        policy: RetryPolicy | None = None,
+        until: Callable[[ServerSentEvent], object] | None = None,
+        **keywords: Any,
+    ) -> Reading:
         """Serve a script and read it to its normal end."""
         server = self.serve(*script)
-        reading = self.read(server, **keywords).wait()
+        reading = self.read(server, policy=policy, until=until, **keywords).wait()
         reading.requests = server.requests
         return reading
 
-    def give_up(self, *script: ScriptEntry, **keywords: Any) -> tuple[Reading, GiveUpError]:
+    def give_up(
+        self, *script: ScriptEntry, policy: RetryPolicy | None = None, **keywords: Any
+    ) -> tuple[Reading, GiveUpError]:
         """Serve a script and read it until the source gives up."""
         server = self.serve(*script)
-        reading = self.read(server, **keywords)
+        reading = self.read(server, policy=policy, **keywords)
         reading.join()
-        assert isinstance(reading.error, GiveUpError), (reading.error, reading.events)
         reading.requests = server.requests
-        return reading, reading.error
+        return reading, reading.given_up
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function, plain or asynchronous, in the world's own runtime."""

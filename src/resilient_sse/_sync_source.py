@@ -183,6 +183,8 @@ class SyncReconnectingEventSource(Source):
             stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
         except Exception as error:
             with self._deciding:
+                if session.finished:  # closed meanwhile, and nobody waits for it any more
+                    return
                 outcome = session.conclude(error, self._now())
             if outcome is error:
                 raise

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx
 import pytest
 
 from resilient_sse import ReconnectingEventSource, SyncReconnectingEventSource
-from resilient_sse.testing import Connection, event
+from resilient_sse.testing import Connection, InstantRetries, event
 
 if TYPE_CHECKING:
     from tests._runners import World
 
 SOURCES = [ReconnectingEventSource, SyncReconnectingEventSource]
+
+
+_BAD_PORT = pytest.param(
+    {"url": "http://localhost:99999999/"},
+    ValueError,
+    "[Pp]ort",
+    marks=pytest.mark.xfail(strict=True, reason="the port of a URL is not looked at"),
+)
 
 
 async def _coroutine_hook(_event: object) -> None:
@@ -33,10 +43,7 @@ class _CoroutineCallable:
         ({"url": "example.com/events"}, ValueError, "must begin with http"),
         ({"url": "ftp://example.com"}, ValueError, "must begin with http"),
         ({"url": "http://"}, ValueError, "name a host"),
-        pytest.param(
-            {"url": "http://localhost:99999999/"}, ValueError, "[Pp]ort",
-            marks=pytest.mark.xfail(strict=True, reason="the port of a URL is not looked at"),
-        ),  # fmt: skip
+        _BAD_PORT,
         ({"url": ""}, ValueError, "must begin with http"),
         ({"url": None}, TypeError, "url must be a str"),
         ({"url": httpx.URL("http://x")}, TypeError, "url must be a str"),
@@ -74,14 +81,12 @@ def test_at_construction(source: Any, keywords: dict[str, Any], error: Any, word
 @pytest.mark.parametrize("library", ["httpx", "httpx2", "httpxr"])
 def test_client_of_the_wrong_kind(home: World, library: str) -> None:
     """A blocking client in an event loop, or the reverse, is refused when the block begins."""
-    import importlib  # noqa: PLC0415 - by name
-
     module = importlib.import_module(library)
     wrong = module.Client if home.stack.is_async else module.AsyncClient
     server = home.serve(Connection(event("one")))
     client = wrong()
     try:
-        with pytest.raises(TypeError, match="blocking one|asynchronous one"):
+        with pytest.raises(TypeError, match=r"blocking one|asynchronous one"):
             home.read(server, client=client).wait()
     finally:
         home.call(client.close if home.stack.is_async else lambda: _aclose(client))
@@ -89,8 +94,6 @@ def test_client_of_the_wrong_kind(home: World, library: str) -> None:
 
 
 def _aclose(client: Any) -> None:
-    import anyio  # noqa: PLC0415 - only here
-
     anyio.run(client.aclose)
 
 
@@ -126,7 +129,6 @@ def test_policy_that_returns_nonsense(home: World, answer: Any, error: Any) -> N
 
 def _raw(function: Any) -> Any:
     """A policy that is passed on untouched by the world."""
-    from resilient_sse.testing import InstantRetries  # noqa: PLC0415 - one use
 
     class Raw(InstantRetries):
         def __call__(self, failure: Any) -> Any:

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ONE, TWO = event("one", id="1"), event("two", id="2")
-CLIENTS = [Stack(runtime, client) for runtime in ("asyncio", "trio") for client in ("own", "httpx", "httpx2")]
+CLIENTS = [
+    Stack(runtime, client)
+    for runtime in ("asyncio", "trio")
+    for client in ("own", "httpx", "httpx2")
+]
 SCRIPTS = {
     "connecting": [no_answer(Ending.SILENCE)],
     "redirected": [redirect("/x"), no_answer(Ending.SILENCE)],
@@ -81,7 +85,7 @@ def test_cancel(loops: World, script: str) -> None:
 
 
 @pytest.mark.parametrize("batched", [False, True])
-def test_cancel_in_the_loop_body(loops: World, batched: bool) -> None:  # noqa: FBT001 - a parameter
+def test_cancel_in_the_loop_body(loops: World, batched: bool) -> None:
     """The same while the consumer works on an event, with more of them received."""
 
     async def work(_source: Any, _event: Any) -> None:
@@ -109,7 +113,7 @@ def test_timeout_around_the_next_event(loops: World) -> None:
             with anyio.move_on_after(0.05) as scope:
                 await anext(source)
             assert scope.cancelled_caught
-            return seen + [event.data async for event in source]
+            return seen + [each.data async for each in source]
 
     assert loops.call(read) == ["one", "two"]
     assert server.requests[1].last_event_id == "1"
@@ -138,19 +142,19 @@ def test_leaving_the_block_while_another_task_reads(loop: World) -> None:
     """The other task's iteration ends normally, before the block is left."""
     server = loop.serve(Connection(ONE, ending=Ending.SILENCE))
     source, _, _ = loop.source(server)
-    seen = list[str]()
+    seen, begun = list[str](), anyio.Event()
 
     async def read() -> None:
-        async for event in source:
-            seen.append(event.data)
+        async for each in source:
+            seen.append(each.data)
+            begun.set()
         seen.append("end")
 
     async def leave() -> None:
         async with anyio.create_task_group() as group:
             async with source:
                 group.start_soon(read)
-                while not seen:
-                    await anyio.sleep(0.001)
+                await begun.wait()
             assert source.state == "closed"
 
     loop.call(leave)
@@ -164,7 +168,7 @@ def test_leaving_the_block_while_another_thread_reads(thread: World) -> None:
     seen = list[str]()
 
     def read() -> None:
-        seen.extend(event.data for event in source)
+        seen.extend(each.data for each in source)
         seen.append("end")
 
     with source:
@@ -179,7 +183,9 @@ def test_leaving_the_block_while_another_thread_reads(thread: World) -> None:
 # -- KeyboardInterrupt -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("script", ["connecting", "redirected", "reading", "in an event", "waiting"])
+@pytest.mark.parametrize(
+    "script", ["connecting", "redirected", "reading", "in an event", "waiting"]
+)
 def test_interrupt(script: str) -> None:
     """Control-C comes out of a blocking source at once, in any state, and leaves nothing open."""
     before = open_sockets()
@@ -190,13 +196,18 @@ def test_interrupt(script: str) -> None:
         )
         presser = threading.Thread(target=_press, args=(source, server, recorder, script))
         presser.start()
-        with pytest.raises(KeyboardInterrupt), source:
-            for _ in source:
-                pass
+        with pytest.raises(KeyboardInterrupt):
+            _read(source)
         presser.join()
         server.wait_for_connections(0)
     assert recorder.names[-1] == "Closed"
     assert open_sockets() == before
+
+
+def _read(source: SyncReconnectingEventSource, work: Callable[[], object] = int) -> None:
+    with source:
+        for _ in source:
+            work()
 
 
 def _press(source: Any, server: ScriptedServer, recorder: Recorder, script: str) -> None:
@@ -206,7 +217,7 @@ def _press(source: Any, server: ScriptedServer, recorder: Recorder, script: str)
         eventually(lambda: source.state == "waiting")
     else:
         server.wait_for_requests(len(SCRIPTS[script]))
-        if script != "connecting" and script != "redirected":
+        if script not in {"connecting", "redirected"}:
             eventually(lambda: source.last_event_id == "1")
     time.sleep(0.02)  # from the last thing that can be seen to the system call that blocks
     os.kill(os.getpid(), signal.SIGINT)
@@ -216,8 +227,9 @@ def test_interrupt_in_the_loop_body() -> None:
     """The same while the program works on an event."""
     before = open_sockets()
     with ScriptedServer([Connection(ONE, ending=Ending.SILENCE)]) as server:
-        with pytest.raises(KeyboardInterrupt), SyncReconnectingEventSource(server.url) as source:
-            for _ in source:
-                signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            _read(
+                SyncReconnectingEventSource(server.url), lambda: signal.raise_signal(signal.SIGINT)
+            )
         server.wait_for_connections(0)
     assert open_sockets() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,6 @@ def test_shared_client_without_a_free_connection(world: World) -> None:
     """A caller's pool that is full is a timeout whose message names the cause."""
     if world.stack.client == "own":
         world.stack = world.stack._replace(client="httpx")
-    import importlib  # noqa: PLC0415 - by name
-
     limits = importlib.import_module(world.stack.client).Limits(max_connections=1)
     world._client = world.call(lambda: world.make_client(limits=limits))
     server = world.serve(then=Connection(ONE, ending=Ending.SILENCE))

@@ -42,7 +42,10 @@ def test_death_between_two_events(world: World, ending: Ending) -> None:
     got = world.run(Connection(ONE, ending=ending), Connection(TWO))
     assert got.data == ["one", "two"]
     assert [request.last_event_id for request in got.requests] == ["", "1", "2"]
-    assert got.kinds == ["ended" if ending in {Ending.CLEAN, Ending.CLOSE} else "transport", "ended"]
+    assert got.kinds == [
+        "ended" if ending in {Ending.CLEAN, Ending.CLOSE} else "transport",
+        "ended",
+    ]
 
 
 @pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET], ids=str)
@@ -144,5 +147,3 @@ def test_many_deaths_in_a_row(world: World) -> None:
     got = world.run(*script)
     assert got.data == [str(number) for number in range(len(endings))]
     assert [request.last_event_id for request in got.requests] == ["", *got.data]
-
-

@@ -23,7 +23,9 @@ def test_hook_that_raises(home: World) -> None:
         raise LookupError("oops")
 
     with capture_logs() as logs:
-        got = home.run(Connection(ONE, ending=Ending.RESET), Connection(TWO), hooks=[broken, seen.append])
+        got = home.run(
+            Connection(ONE, ending=Ending.RESET), Connection(TWO), hooks=[broken, seen.append]
+        )
     assert got.data == ["one", "two"]
     assert seen == got.recorder.events
     failed = [log for log in logs if log["event"] == "resilient_sse.hook_failed"]

@@ -105,7 +105,12 @@ def test_what_a_policy_is_told(world: World) -> None:
     )
     ended, refused_ = got.policy.failures
     assert ended.progress
-    assert (ended.kind, ended.attempt, ended.server_retry, ended.last_event_id) == ("ended", 1, 2, "1")
+    assert (ended.kind, ended.attempt, ended.server_retry, ended.last_event_id) == (
+        "ended",
+        1,
+        2,
+        "1",
+    )
     assert (refused_.kind, refused_.attempt, refused_.status_code) == ("status", 2, 429)
     assert (refused_.retry_after, refused_.method, refused_.progress) == (9, "GET", False)
     assert refused_.outage_seconds >= ended.outage_seconds >= 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import anyio
+import httpx
 import pytest
+from anyio.lowlevel import checkpoint
 
 from resilient_sse import Attempt, ExponentialBackoff
 from resilient_sse.testing import Connection, Ending, event
@@ -57,7 +58,7 @@ def test_fresh_token_from_afar(loop: World) -> None:
     tokens = _Tokens()
 
     async def fetch(request: Any, attempt: Attempt) -> None:
-        await anyio.sleep(0)
+        await checkpoint()
         tokens(request, attempt)
 
     server = loop.serve(then=_guarded)
@@ -69,7 +70,7 @@ def test_coroutine_function_in_a_thread(thread: World) -> None:
     """The blocking source refuses what it cannot await, and says so."""
 
     async def fetch(_request: Any, _attempt: Attempt) -> None:
-        await anyio.sleep(0)
+        await checkpoint()
 
     server = thread.serve(Connection(ONE))
     with pytest.raises(TypeError, match="plain functions"):
@@ -142,8 +143,6 @@ def test_one_that_cannot_reach_the_token_server(home: World) -> None:
     def flaky(_request: Any, attempt: Attempt) -> None:
         calls.append(attempt)
         if len(calls) == 1:
-            import httpx  # noqa: PLC0415 - the token server's client
-
             raise httpx.ConnectError("token server down")
 
     got = home.run(Connection(ONE), prepare_request=flaky)

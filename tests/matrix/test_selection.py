@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from resilient_sse import ExponentialBackoff
+from resilient_sse import Closed, ExponentialBackoff
 from resilient_sse.testing import Connection, Ending, HistoryServer, event, raw
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ def _done(event: ServerSentEvent) -> bool:
 
 
 @pytest.mark.parametrize("batched", [False, True])
-def test_until(world: World, batched: bool) -> None:  # noqa: FBT001 - a parameter
+def test_until(world: World, batched: bool) -> None:
     """The event that fulfils it is the last one delivered, even if more came with it."""
     server = world.serve(Connection(raw(ONE + TWO + DONE + THREE), ending=Ending.SILENCE))
     reading = world.read(server, until=_done, batched=batched).wait()
     assert reading.data == ["one", "two", "[DONE]"]
     assert reading.source.last_event_id == "2"
-    assert reading.recorder.events[-1].reason == "until"  # type: ignore[attr-defined]
+    assert reading.recorder.of(Closed)[0].reason == "until"
     assert reading.recorder.names == ["Connecting", "Connected", "Disconnected", "Closed"]
 
 
@@ -91,9 +91,7 @@ def test_batches_of_a_history(home: World) -> None:
 
 def test_inclusive_replay(world: World) -> None:
     """A server that sends the last event again is understood: the consumer sees it once."""
-    got = world.run(
-        Connection(ONE, TWO, ending=Ending.RESET), Connection(TWO, THREE), dedupe=10
-    )
+    got = world.run(Connection(ONE, TWO, ending=Ending.RESET), Connection(TWO, THREE), dedupe=10)
     assert got.data == ["one", "two", "three"]
 
 
@@ -110,7 +108,7 @@ def test_replay_of_the_first_cursor(home: World) -> None:
 
 
 @pytest.mark.parametrize("batched", [False, True])
-def test_events_without_an_id_of_their_own(world: World, batched: bool) -> None:  # noqa: FBT001
+def test_events_without_an_id_of_their_own(world: World, batched: bool) -> None:
     """An event that only inherits an id is no repetition, however often that id was seen."""
     plain = event("a") + event("b")
     server = world.serve(

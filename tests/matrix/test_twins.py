@@ -19,7 +19,9 @@ KEYWORDS = {
 
 def _surface(source: type) -> set[str]:
     """What a program may use: public names, and the special methods that the source defines."""
-    own = {name for base in source.__mro__[:-1] for name in vars(base) if base.__module__ != "typing"}
+    own = {
+        name for base in source.__mro__[:-1] for name in vars(base) if base.__module__ != "typing"
+    }
     special = {name for name in own if name.startswith("__") and callable(getattr(source, name))}
     return {name for name in dir(source) if not name.startswith("_")} | special
 
@@ -28,7 +30,7 @@ def test_signatures() -> None:
     """Both take the same keywords with the same defaults, in the same order."""
     here, there = map(inspect.signature, (ReconnectingEventSource, SyncReconnectingEventSource))
     assert here == there
-    assert list(here.parameters)[0] == "url"
+    assert next(iter(here.parameters)) == "url"
     assert {p.kind for p in list(here.parameters.values())[1:]} == {inspect.Parameter.KEYWORD_ONLY}
 
 

@@ -38,7 +38,9 @@ def test_post_over_every_client(world: World) -> None:
     assert error.failure.kind == "unsafe"
 
 
-@pytest.mark.parametrize("broken", [Connection(status=500), Connection(PLAIN)], ids=["status", "end"])
+@pytest.mark.parametrize(
+    "broken", [Connection(status=500), Connection(PLAIN)], ids=["status", "end"]
+)
 def test_post_that_may_be_repeated(world: World, broken: Connection) -> None:
     """``retry_unsafe=True`` sends the same body again."""
     got = world.run(broken, Connection(ONE), method="POST", json={"q": 1}, retry_unsafe=True)
@@ -81,7 +83,7 @@ def _once(function: Any) -> Any:
 
     def policy(failure: Any) -> float:
         calls.append(failure)
-        return function(failure) if len(calls) == 1 else 0.0  # type: ignore[no-any-return]
+        return function(failure) if len(calls) == 1 else 0.0
 
     return policy
 
