@@ -23,12 +23,17 @@ _MOST_BUFFERED_CHUNKS: Final = 100_000
 
 def chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
     """Read the body, below the text layer and, if nothing is encoded, below the decoding one."""
-    return iter(response.iter_bytes() if is_encoded(response) else response.iter_raw())
+    return iter(response.iter_bytes() if _needs_decoding(response) else response.iter_raw())
 
 
 def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
     """Read the body of an asynchronous response, as `chunks` does."""
-    return aiter(response.aiter_bytes() if is_encoded(response) else response.aiter_raw())
+    return aiter(response.aiter_bytes() if _needs_decoding(response) else response.aiter_raw())
+
+
+def _needs_decoding(response: Any) -> bool:  # noqa: ANN401
+    # A response that was read already, such as a mock's, has only its decoded bytes left.
+    return is_encoded(response) or getattr(response, "is_stream_consumed", False)
 
 
 async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> None:  # noqa: ANN401
