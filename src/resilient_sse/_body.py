@@ -6,14 +6,14 @@ They use only what httpx, httpx2 and httpxr have in common.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 
 from resilient_sse._http import is_encoded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 __all__ = ["async_chunks", "chunks", "close"]
 
@@ -46,5 +46,8 @@ async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> No
         await response.aclose()
     with anyio.CancelScope(shield=True) as scope, suppress(Exception):
         scope.cancel()
-        for _ in range(_MOST_BUFFERED_CHUNKS if chunks else 0):
-            await anext(chunks)
+        if chunks is not None:
+            for _ in range(_MOST_BUFFERED_CHUNKS):
+                await anext(chunks)
+            # Here is a body that never pauses, such as a mock's.
+            await cast("AsyncGenerator[bytes, None]", chunks).aclose()
