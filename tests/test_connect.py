@@ -134,6 +134,47 @@ def test_passes_everything_on_to_the_client(library: Any) -> None:
     assert (request.query, request.json()) == ("p=2", {"q": 1})
 
 
+# -- What differs, as the page on migrating says -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stream", "theirs", "ours"),
+    [
+        (b"\xef\xbb\xbfdata: 1\n\n", [], [("message", "1", "", None)]),
+        (b"event: ping\n\n", [("ping", "", "", None)], []),
+        (b"id: 5\n\n", [("message", "", "5", None)], []),
+        (b"retry: 100\n\n", [("message", "", "", 100)], []),
+        (b"id: 5\n\n: heartbeat\n\n", [("message", "", "5", None)] * 2, []),
+        (b"data\nretry: +5\n\n", [("message", "", "", 5)], [("message", "", "", None)]),
+        (b"data\nretry: -5\n\n", [("message", "", "", -5)], [("message", "", "", None)]),
+        (b"data\nretry: 1_0\n\n", [("message", "", "", 10)], [("message", "", "", None)]),
+    ],
+    ids=["mark", "event", "id", "retry", "heartbeat", "plus", "minus", "underscore"],
+)
+def test_differs_from_httpx_sse_where_that_departs_from_the_standard(
+    stream: bytes, theirs: list[object], ours: list[object]
+) -> None:
+    """Every row of the table about events, on both sides."""
+    with httpx.Client(transport=mocked(stream), base_url="https://example.com") as client:
+        with httpx_sse.connect_sse(client, "GET", "/") as source:
+            received = [(sse.event, sse.data, sse.id, sse.retry) for sse in source.iter_sse()]
+        with connect_sse(client, "GET", "/") as source:
+            assert iterate(source) == ours
+
+    assert received == theirs
+
+
+def test_delivers_an_event_at_its_carriage_return() -> None:
+    """Without waiting for the byte behind it, which may be a day away."""
+    script = [Connection(raw(b"data: 1\r\r"), ending=Ending.SILENCE)]
+    with (
+        ScriptedServer(script) as server,
+        httpx.Client() as client,
+        connect_sse(client, "GET", server.url) as source,
+    ):
+        assert next(source.iter_sse()).data == "1"
+
+
 # -- Headers ----------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 from contextlib import aclosing, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -22,7 +23,7 @@ from resilient_sse import (
     decode,
     decode_lines,
 )
-from resilient_sse.testing import Connection, Ending, ScriptedServer, event
+from resilient_sse.testing import Connection, Ending, Framing, ScriptedServer, event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
@@ -79,27 +80,37 @@ def test_decode_reads_a_file() -> None:
         assert not file.closed
 
 
-def test_decode_reads_requests() -> None:
+FRAMINGS = pytest.mark.parametrize("framing", [Framing.CHUNKED, Framing.CLOSE])
+
+
+@FRAMINGS
+def test_decode_reads_requests(framing: Framing) -> None:
     """Events come as they arrive, and leaving early leaves the response to its owner."""
-    script = [Connection(event("one"), event("two"), ending=Ending.SILENCE)]
+    script = [Connection(event("one"), event("two"), ending=Ending.SILENCE, framing=framing)]
     with ScriptedServer(script) as server:
         with requests.get(server.url, stream=True, timeout=5) as response:
-            events = decode(response.iter_content(None))
-
+            read = partial(response.raw.read1, 65536, decode_content=True)
+            events = decode(iter(read, b""))
             assert next(events) == ServerSentEvent(data="one")
+
+            events.close()
             assert server.open_connections == 1
         server.wait_for_connections(0)
 
 
-def test_decode_reads_urllib3() -> None:
-    """A response of urllib3 is read as it arrives."""
-    script = [Connection(event("one"), event("two"))]
+@FRAMINGS
+def test_decode_reads_urllib3(framing: Framing) -> None:
+    """Events come as they arrive, compressed or not."""
+    script = [
+        Connection(event("one"), event("two"), ending=Ending.SILENCE, framing=framing, gzip=gzip)
+        for gzip in (False, True)
+    ]
     with ScriptedServer(script) as server, urllib3.PoolManager() as pool:
-        response = pool.request("GET", server.url, preload_content=False)
-        data = [event.data for event in decode(response.stream())]
-        response.release_conn()
-
-    assert data == ["one", "two"]
+        for _ in script:
+            response = pool.request("GET", server.url, preload_content=False)
+            events = decode(iter(partial(response.read1, 65536), b""))
+            assert [next(events).data, next(events).data] == ["one", "two"]
+            response.close()
 
 
 def test_decode_closes_a_generator_when_it_is_left_early() -> None:

@@ -32,7 +32,8 @@ def decode(
 
     ```python
     with requests.get(url, stream=True) as response:
-        for event in decode(response.iter_content(None)):
+        read = partial(response.raw.read1, 65536, decode_content=True)
+        for event in decode(iter(read, b"")):
             ...
     ```
 
