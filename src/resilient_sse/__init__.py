@@ -10,6 +10,8 @@ from resilient_sse._decoder import SSEDecoder
 from resilient_sse._event import ServerSentEvent
 from resilient_sse._failure import Attempt, Failure, FailureKind, RetryPolicy
 from resilient_sse._json import aiter_json, iter_json
+from resilient_sse._ndjson import NDJSONDecoder, NDJSONError
+from resilient_sse._settings import CursorStore, Decoder, DecoderFactory
 from resilient_sse._streams import adecode, decode, decode_lines
 from resilient_sse._sync_source import SyncReconnectingEventSource
 from resilient_sse.errors import (
@@ -47,6 +49,9 @@ __all__ = [
     "ConnectionState",
     "ContentTypeError",
     "CursorError",
+    "CursorStore",
+    "Decoder",
+    "DecoderFactory",
     "Disconnected",
     "EventSource",
     "EventTooLarge",
@@ -58,6 +63,8 @@ __all__ = [
     "Hook",
     "IdleTimeout",
     "LifecycleEvent",
+    "NDJSONDecoder",
+    "NDJSONError",
     "ReconnectingEventSource",
     "ResponseError",
     "RetryPolicy",

@@ -33,7 +33,7 @@ __all__ = ["ReconnectingEventSource"]
 T = TypeVar("T")
 
 
-class ReconnectingEventSource(Source[Any]):
+class ReconnectingEventSource(Source):
     __doc__ = Source.__doc__
 
     _chunks: AsyncIterator[bytes] | None = None
@@ -143,7 +143,7 @@ class ReconnectingEventSource(Source[Any]):
         try:
             self._session.received(await anext(chunks))
         except StopAsyncIteration:
-            error = StreamEnded("the server ended the stream")
+            error = StreamEnded()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
         except BaseException:  # cancelled, which breaks the connection
@@ -184,7 +184,7 @@ class ReconnectingEventSource(Source[Any]):
         with anyio.move_on_after(limit):
             try:
                 response = await self._answer(attempt)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the session knows which are failures
                 raise _http.as_failure(error) from error.__cause__
         if response is None:
             msg = f"no response headers within {limit:g} s"
@@ -279,7 +279,7 @@ class Batches:
         return await self._pull(self._take)
 
 
-async def _settle(result: T | Awaitable[T]) -> T:
+async def _settle(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
     """Await what a function that may be sync or async returned."""
     return await result if inspect.isawaitable(result) else result
 
