@@ -15,8 +15,6 @@ from resilient_sse._http import is_encoded
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
-__all__ = ["async_chunks", "chunks", "close"]
-
 # More than h11 can have parsed out of what it read at once.
 _MOST_BUFFERED_CHUNKS: Final = 100_000
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
     from typing import Self
 
-__all__ = ["AsyncPipe", "closing"]
-
 S = TypeVar("S")
 T = TypeVar("T")
 
