@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 import stamina
 
-from resilient_sse import _http
+from resilient_sse import _body, _http
 from resilient_sse._client import default_client
 from resilient_sse._source import Source, busy
 from resilient_sse._wire import Wire
@@ -216,7 +216,7 @@ class SyncReconnectingEventSource(Source):
             self._drop()
             return
         _http.set_read_timeout(response, self._settings.idle_timeout)
-        self._chunks = _chunks(response)
+        self._chunks = _body.chunks(response)
 
     def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
         """Send the request and follow its redirects, to a response that can be gone on with."""
@@ -308,11 +308,6 @@ def _settled(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
         msg = "a blocking source takes plain functions, and this one returned an awaitable"
         raise TypeError(msg)
     return result
-
-
-def _chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401
-    encoded = _http.is_encoded(response)
-    return iter(response.iter_bytes() if encoded else response.iter_raw())
 
 
 def _excerpt(response: Any) -> bytes:  # noqa: ANN401
