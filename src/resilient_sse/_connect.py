@@ -12,6 +12,7 @@ import httpx
 
 from resilient_sse import _body
 from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
+from resilient_sse._http import essence
 from resilient_sse._streams import decode
 from resilient_sse.errors import ContentTypeError
 
@@ -177,12 +178,6 @@ def _headers(client: Any, given: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN
 
 def _check_content_type(response: Any) -> None:  # noqa: ANN401
     got = response.headers.get("content-type", "")
-    if _essence(got) != "text/event-stream":
+    if essence(got) != "text/event-stream":
         msg = f"expected the content type 'text/event-stream', got {got!r}"
         raise ContentTypeError(msg, response=response)
-
-
-def _essence(content_type: str) -> str:
-    """Return the media type alone; the last one if there are several (fetch standard 2.2.6)."""
-    values = [value.partition(";")[0].strip().lower() for value in content_type.split(",")]
-    return next((value for value in reversed(values) if "/" in value), "")

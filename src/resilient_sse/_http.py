@@ -125,9 +125,15 @@ def judge(sending: Sending, response: Any, content_type: str) -> Sending | Refus
     if response.status_code != httpx.codes.OK:
         return _bad_status(response)
     got = response.headers.get("content-type", "")
-    if got.partition(";")[0].strip().lower() != content_type:
+    if essence(got) != content_type:
         return Refusal(ContentTypeError, f"expected content type {content_type!r}, got {got!r}")
     return None
+
+
+def essence(content_type: str) -> str:
+    """Return the media type alone; the last one if there are several (fetch standard 2.2.6)."""
+    values = [value.partition(";")[0].strip().lower() for value in content_type.split(",")]
+    return next((value for value in reversed(values) if "/" in value), "")
 
 
 def _bad_status(response: Any) -> Refusal:  # noqa: ANN401
