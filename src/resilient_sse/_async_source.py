@@ -187,7 +187,8 @@ class ReconnectingEventSource(Source):
             try:
                 response = await self._answer(attempt)
             except Exception as error:  # noqa: BLE001 - the session knows which are failures
-                raise _http.as_failure(error) from error.__cause__
+                failure = _http.as_failure(error)
+                raise failure from failure.__cause__
         if response is None:
             msg = f"no response headers within {limit:g} s"
             raise httpx.ReadTimeout(msg)

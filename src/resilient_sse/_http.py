@@ -158,13 +158,17 @@ def _origin(url: Any) -> tuple[str, str, int | None]:  # noqa: ANN401
 
 
 def as_failure(error: Exception) -> Exception:
-    """Turn an ``HTTPStatusError``, which a caller's hook on the client may raise, into ours."""
-    if not is_status_error(error):
-        return error
-    response: Any = getattr(error, "response", None)
-    ours = _bad_status(response).error(response, body=b"")
-    ours.__cause__ = error
-    return ours
+    """Turn what the client raised into what may be shown to anybody.
+
+    An ``HTTPStatusError``, which a caller's hook on the client may raise, has the whole URL in its
+    message, and that of a header that cannot be sent has the header's value.
+    """
+    if is_status_error(error):
+        response: Any = getattr(error, "response", None)
+        return _bad_status(response).error(response, body=b"")
+    if str(error).startswith("Illegal header value"):
+        return type(error)("a header of the request has a value that HTTP does not allow")
+    return error
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -187,7 +187,8 @@ class SyncReconnectingEventSource(Source):
                 if cut.is_set():
                     msg = f"no response headers within {limit:g} s"
                     raise httpx.ReadTimeout(msg) from error
-                raise _http.as_failure(error) from error.__cause__
+                failure = _http.as_failure(error)
+                raise failure from failure.__cause__
         self._response = response
         self._wire.carries(response)
         headers = _http.headers_of(response)
