@@ -89,6 +89,9 @@ def on_its_way(settings: Settings, built: Mapping[str, str], request: Any) -> Se
     for name in _credentials(request.headers):
         if built.get(name) == request.headers[name]:
             del request.headers[name]
+    # A URL made from the source's by changing its host has its userinfo too.
+    if request.url.userinfo and request.url.userinfo == httpx.URL(settings.url).userinfo:
+        request.url = request.url.copy_with(userinfo=b"")
     return Sending(request, trusted=False)
 
 
