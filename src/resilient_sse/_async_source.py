@@ -16,6 +16,7 @@ import stamina
 
 from resilient_sse import _http
 from resilient_sse._client import default_async_client
+from resilient_sse._inflate import AsyncInflated
 from resilient_sse._settled import Settled
 from resilient_sse._source import Source, busy
 from resilient_sse.errors import StreamEnded
@@ -288,8 +289,9 @@ async def _settle(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
 
 
 def _chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
-    encoded = _http.is_encoded(response)
-    return aiter(response.aiter_bytes() if encoded else response.aiter_raw())
+    chunks: AsyncIterator[bytes] = aiter(response.aiter_raw())
+    encoding = _http.encoding_of(response)
+    return AsyncInflated(chunks, encoding) if encoding else chunks
 
 
 async def _excerpt(response: Any) -> bytes:  # noqa: ANN401

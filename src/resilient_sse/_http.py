@@ -14,6 +14,7 @@ import httpx
 
 from resilient_sse._classify import is_status_error
 from resilient_sse._header import encode_last_event_id
+from resilient_sse._inflate import acceptable, is_known
 from resilient_sse._redact import redact_url
 from resilient_sse.errors import ContentTypeError, ResponseError, StatusError
 
@@ -69,6 +70,9 @@ def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str
         headers["accept"] = settings.content_type
     if "cache-control" not in headers and "cache-control" not in defaults:
         headers["cache-control"] = "no-cache"
+    accepted = defaults.get("accept-encoding", "")
+    if "accept-encoding" not in headers and acceptable(accepted) != accepted:
+        headers["accept-encoding"] = acceptable(accepted)
     headers.pop("last-event-id", None)  # it is the first cursor, not a constant
     if cursor := encode_last_event_id(attempt.last_event_id):
         headers["last-event-id"] = cursor  # bytes: httpx would encode a str as ASCII
@@ -128,6 +132,9 @@ def judge(sending: Sending, response: Any, content_type: str) -> Sending | Refus
     got = response.headers.get("content-type", "")
     if got.partition(";")[0].strip().lower() != content_type:
         return Refusal(ContentTypeError, f"expected content type {content_type!r}, got {got!r}")
+    encoding = encoding_of(response)
+    if encoding and not is_known(encoding):
+        return Refusal(ContentTypeError, f"cannot read a body with content encoding {encoding!r}")
     return None
 
 
@@ -210,10 +217,10 @@ def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401
     return headers
 
 
-def is_encoded(response: Any) -> bool:  # noqa: ANN401
-    """Say whether the body has a content encoding, so that its raw bytes are not the stream."""
-    encoding: str = response.headers.get("content-encoding", "identity")
-    return encoding.strip().lower() != "identity"
+def encoding_of(response: Any) -> str:  # noqa: ANN401
+    """Return the content encoding of the body, "" if its raw bytes are the stream."""
+    encoding: str = response.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
 
 
 def set_read_timeout(response: Any, seconds: float | None) -> None:  # noqa: ANN401

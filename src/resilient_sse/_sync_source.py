@@ -17,6 +17,7 @@ import stamina
 
 from resilient_sse import _http
 from resilient_sse._client import default_client
+from resilient_sse._inflate import inflated
 from resilient_sse._source import Source, busy
 from resilient_sse._wire import Wire
 from resilient_sse.errors import StreamEnded
@@ -289,8 +290,9 @@ def _settled(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
 
 
 def _chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401
-    encoded = _http.is_encoded(response)
-    return iter(response.iter_bytes() if encoded else response.iter_raw())
+    chunks: Iterator[bytes] = iter(response.iter_raw())
+    encoding = _http.encoding_of(response)
+    return inflated(chunks, encoding) if encoding else chunks
 
 
 def _excerpt(response: Any) -> bytes:  # noqa: ANN401
