@@ -172,6 +172,8 @@ class ReconnectingEventSource(Source):
             await stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
         except Exception as error:
             outcome = session.conclude(error, self._now())
+            if outcome is None:
+                return
             if outcome is error:
                 raise
             raise outcome from outcome.__cause__
@@ -185,7 +187,8 @@ class ReconnectingEventSource(Source):
             try:
                 response = await self._answer(attempt)
             except Exception as error:  # noqa: BLE001 - the session knows which are failures
-                raise _http.as_failure(error) from error.__cause__
+                failure = _http.as_failure(error)
+                raise failure from failure.__cause__
         if response is None:
             msg = f"no response headers within {limit:g} s"
             raise httpx.ReadTimeout(msg)
