@@ -1,0 +1,147 @@
+"""One request and its response over HTTP/1.1: h11 for the heads, a framing for the body."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import h11
+import httpx
+
+from resilient_sse.transports._framing import framing_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from resilient_sse.transports._framing import Framing
+    from resilient_sse.transports._stream import AsyncioStream
+
+__all__ = ["Body", "exchange"]
+
+_MOST_HEAD = 100 * 1024  # bytes, as in httpcore
+
+
+async def exchange(
+    request: httpx.Request, stream: AsyncioStream, release: Callable[[AsyncioStream], None]
+) -> httpx.Response:
+    """Send a request and receive the head of its response.
+
+    Args:
+        request: The request.
+        stream: A connection that nobody else uses.
+        release: Called with the connection when another request can be sent over it.
+
+    Raises:
+        httpx.TransportError: What httpx's own transport raises in the same situation.
+    """
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD)
+    timeouts = request.extensions.get("timeout", {})
+    with suppress(httpx.WriteError):  # a server may answer before it has read everything
+        await _send(http, request, stream, timeouts.get("write"))
+    head = await _receive_head(http, stream, timeouts.get("read"))
+    stream.unread(http.trailing_data[0])
+    framing = framing_of(request.method.upper().encode(), head.status_code, [*head.headers])
+    if http.our_state is not h11.DONE:  # one side said ``Connection: close``
+        framing.reusable = False
+    return httpx.Response(
+        head.status_code,
+        headers=head.headers.raw_items(),
+        stream=Body(request, stream, framing, release),
+        extensions={
+            "http_version": b"HTTP/" + head.http_version,
+            "reason_phrase": head.reason,
+            "network_stream": stream,
+        },
+    )
+
+
+async def _send(
+    http: h11.Connection, request: httpx.Request, stream: AsyncioStream, timeout: float | None
+) -> None:
+    """Send head and body; what is known at once goes out in one write."""
+    url, body = request.url, request.stream
+    assert isinstance(body, httpx.AsyncByteStream)
+    try:
+        ready = http.send(
+            h11.Request(method=request.method, target=url.raw_path, headers=request.headers.raw)
+        ) or b""
+        async for chunk in body:
+            await stream.write(ready, timeout)
+            ready = http.send(h11.Data(data=chunk)) or b""
+        ready += http.send(h11.EndOfMessage()) or b""
+    except h11.LocalProtocolError as error:
+        raise httpx.LocalProtocolError(str(error)) from error
+    await stream.write(ready, timeout)
+
+
+async def _receive_head(
+    http: h11.Connection, stream: AsyncioStream, timeout: float | None
+) -> h11.Response | h11.InformationalResponse:
+    while True:
+        try:
+            event = http.next_event()
+        except h11.RemoteProtocolError as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
+        if isinstance(event, h11.Response) or _switches(event):
+            return event
+        if event is h11.NEED_DATA:
+            data = await stream.read(timeout=timeout)
+            if not data:
+                raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+            http.receive_data(data)
+
+
+def _switches(event: Any) -> bool:
+    return isinstance(event, h11.InformationalResponse) and event.status_code == 101
+
+
+class Body(httpx.AsyncByteStream):
+    """The body of a response, as raw bytes; an iterator, so that a read is one coroutine."""
+
+    def __init__(
+        self,
+        request: httpx.Request,
+        stream: AsyncioStream,
+        framing: Framing,
+        release: Callable[[AsyncioStream], None],
+    ) -> None:
+        self._request = request
+        self._timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
+        self._stream = stream
+        self._framing = framing
+        self._release = release
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        framing = self._framing
+        try:
+            while framing.open:
+                data = await self._stream.read(timeout=self._timeouts.get("read"))
+                if chunk := framing.feed(data):
+                    return chunk
+            if framing.error:
+                raise httpx.RemoteProtocolError(framing.error)
+        except BaseException as error:
+            self._stream.abort()
+            if isinstance(error, httpx.RequestError):
+                error.request = self._request
+            raise
+        raise StopAsyncIteration
+
+    def abort(self) -> None:
+        """Close the connection at once; a read that is pending in another task fails."""
+        self._stream.abort()
+
+    async def aclose(self) -> None:
+        """Let go of the connection, which can be used again if the body was read to its end."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._framing.open or not self._framing.reusable:
+            await self._stream.aclose()
+        else:
+            self._release(self._stream)
