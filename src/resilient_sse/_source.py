@@ -176,9 +176,7 @@ class Source(Generic[ClientT]):
         made.__cause__ = error
         return made
 
-    @staticmethod
-    def _now() -> float:
-        return monotonic()
+    _now = staticmethod(monotonic)
 
 
 def busy() -> RuntimeError:

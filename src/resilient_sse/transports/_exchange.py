@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from resilient_sse.transports._framing import Framing
     from resilient_sse.transports._stream import AsyncioStream
 
-__all__ = ["Body", "exchange"]
+__all__ = ["Body", "body_of", "exchange"]
 
 _MOST_HEAD = 100 * 1024  # bytes, as in httpcore
 
@@ -117,11 +117,12 @@ class Body(httpx.AsyncByteStream):
         return self
 
     async def __anext__(self) -> bytes:
-        framing = self._framing
+        framing, stream = self._framing, self._stream
         try:
             while framing.open:
-                data = await self._stream.read(timeout=self._timeouts.get("read"))
-                if chunk := framing.feed(data):
+                if not stream.ready:
+                    await stream.wait(self._timeouts.get("read"))
+                if chunk := framing.feed(stream.take()):
                     return chunk
             if framing.error:
                 raise httpx.RemoteProtocolError(framing.error)
@@ -145,3 +146,13 @@ class Body(httpx.AsyncByteStream):
             await self._stream.aclose()
         else:
             self._release(self._stream)
+
+
+def body_of(response: httpx.Response) -> Body | None:
+    """Return the body that the transport gave to a response, if it is one of ours.
+
+    The client wraps it in a stream that measures time, and reading through the response adds
+    another layer: together they cost as much as the rest of a read.
+    """
+    body = getattr(response.stream, "_stream", response.stream)
+    return body if isinstance(body, Body) else None

@@ -43,6 +43,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
     __slots__ = (
         "__weakref__", "_broken", "_cause", "_deadline", "_due", "_into", "_loop", "_over",
         "_paused", "_reading", "_received", "_size", "_timer", "_tls", "_transport", "_writing",
+        "ready",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -52,7 +53,8 @@ class AsyncioStream(asyncio.BufferedProtocol):
         )
         self._transport: Any = None
         self._tls: TLS | None = None
-        # What was received and is not read yet
+        # What was received and is not read yet; `take` would not have to wait
+        self.ready = False
         self._received: list[bytes] = []
         self._size = 0
         self._paused = False
@@ -127,31 +129,15 @@ class AsyncioStream(asyncio.BufferedProtocol):
             httpx.ReadTimeout: Nothing came in time. The connection stays open.
             httpx.ReadError: The connection broke, or this side closed it.
         """
-        if not self._received and not self._over:
-            await self._wait_to_read(timeout)
-        received = self._received
-        if not received:
-            if self._broken:
-                raise httpx.ReadError(self._broken) from self._cause
-            return b""
-        data = received[0] if len(received) == 1 else b"".join(received)
-        received.clear()
-        self._size = 0
+        if not self.ready:
+            await self.wait(timeout)
+        data = self.take()
         if max_bytes is not None and len(data) > max_bytes:
             self.unread(data[max_bytes:])
-            return data[:max_bytes]
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        return data
+        return data[:max_bytes]
 
-    def unread(self, data: bytes) -> None:
-        """Put back what was read too far."""
-        if data:
-            self._received.insert(0, data)
-            self._size += len(data)
-
-    async def _wait_to_read(self, timeout: float | None) -> None:
+    async def wait(self, timeout: float | None) -> None:
+        """Wait until there is something to `take`; the first half of `read`."""
         if self._reading is not None:
             raise RuntimeError("another task is reading from this connection")
         self._reading = self._loop.create_future()
@@ -165,6 +151,29 @@ class AsyncioStream(asyncio.BufferedProtocol):
             await self._reading
         finally:
             self._reading = None
+
+    def take(self) -> bytes:
+        """Return all that has been received, ``b""`` at the end; the second half of `read`."""
+        received = self._received
+        if not received:
+            if self._broken:
+                raise httpx.ReadError(self._broken) from self._cause
+            return b""
+        data = received[0] if len(received) == 1 else b"".join(received)
+        received.clear()
+        self._size = 0
+        self.ready = self._over
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def unread(self, data: bytes) -> None:
+        """Put back what was read too far."""
+        if data:
+            self._received.insert(0, data)
+            self._size += len(data)
+            self.ready = True
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -275,6 +284,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
     def _end(self, broken: str = "", cause: BaseException | None = None) -> None:
         if not self._over:
             self._over, self._broken, self._cause = True, broken, cause
+            self.ready = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -306,6 +316,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
             if not data:
                 return
         self._received.append(data)
+        self.ready = True
         reading = self._reading
         if reading is not None and not reading.done():
             reading.set_result(None)
