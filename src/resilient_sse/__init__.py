@@ -8,6 +8,8 @@ from resilient_sse._async_source import ReconnectingEventSource
 from resilient_sse._decoder import SSEDecoder
 from resilient_sse._event import ServerSentEvent
 from resilient_sse._failure import Attempt, Failure, FailureKind, RetryPolicy
+from resilient_sse._ndjson import NDJSONDecoder, NDJSONError
+from resilient_sse._settings import CursorStore, Decoder, DecoderFactory
 from resilient_sse._sync_source import SyncReconnectingEventSource
 from resilient_sse.errors import (
     ContentTypeError,
@@ -44,6 +46,9 @@ __all__ = [
     "ConnectionState",
     "ContentTypeError",
     "CursorError",
+    "CursorStore",
+    "Decoder",
+    "DecoderFactory",
     "Disconnected",
     "EventTooLarge",
     "ExponentialBackoff",
@@ -54,6 +59,8 @@ __all__ = [
     "Hook",
     "IdleTimeout",
     "LifecycleEvent",
+    "NDJSONDecoder",
+    "NDJSONError",
     "ReconnectingEventSource",
     "ResponseError",
     "RetryPolicy",

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from resilient_sse._event import ServerSentEvent
 
-__all__ = ["Acknowledgements"]
-
 
 class _Delivery:
     """One delivered event that waits for its acknowledgement."""

@@ -37,7 +37,7 @@ T = TypeVar("T")
 _MOST_BUFFERED_CHUNKS = 100_000
 
 
-class ReconnectingEventSource(Source[Any]):
+class ReconnectingEventSource(Source):
     __doc__ = Source.__doc__
 
     _chunks: AsyncIterator[bytes] | None = None
@@ -124,10 +124,10 @@ class ReconnectingEventSource(Source[Any]):
         session = self._session
         try:
             while True:
-                if not session.plain:
+                if not self._plain:
                     session.acknowledge()
                     await self._save_cursor()
-                if (session.queue or not session.plain) and (due := take(self._now())):
+                if (self._ready or not self._plain) and (due := take(self._now())):
                     return due
                 if session.finished:
                     await self._finish()
@@ -157,7 +157,7 @@ class ReconnectingEventSource(Source[Any]):
         try:
             self._session.received(await chunks.__anext__())
         except StopAsyncIteration:
-            error = StreamEnded("the server ended the stream")
+            error = StreamEnded()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
         except BaseException:  # cancelled, which breaks the connection
@@ -198,7 +198,7 @@ class ReconnectingEventSource(Source[Any]):
         with anyio.move_on_after(limit):
             try:
                 response = await self._answer(attempt)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the session knows which are failures
                 raise _http.as_failure(error) from error.__cause__
         if response is None:
             msg = f"no response headers within {limit:g} s"
@@ -293,7 +293,7 @@ class Batches:
         return await self._pull(self._take)
 
 
-async def _settle(result: T | Awaitable[T]) -> T:
+async def _settle(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
     """Await what a function that may be sync or async returned."""
     return await result if inspect.isawaitable(result) else result
 

@@ -24,8 +24,6 @@ from resilient_sse.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Verdict", "classify", "is_status_error"]
-
 
 class Verdict(NamedTuple):
     """The kind of a failure and what else its exception tells."""
@@ -81,6 +79,7 @@ NOT_FAILURES: Final = frozenset(
         "StreamClosed",
         "ResponseNotRead",
         "RequestNotRead",
+        "SSEError",  # of httpx2's own SSE client
     }
 )
 """Their other exceptions: bases that are not raised, and mistakes in a program."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-__all__ = ["default_async_client", "default_client"]
 
 T = TypeVar("T")
 

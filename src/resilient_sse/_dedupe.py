@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from resilient_sse._event import ServerSentEvent
 
-__all__ = ["DeliveredIds"]
-
 
 class DeliveredIds:
     """The last ids delivered, to know a repeated event by.

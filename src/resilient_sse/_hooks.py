@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from resilient_sse.lifecycle import Hook, LifecycleEvent
 
-__all__ = ["Hooks"]
-
 
 class Hooks:
     """The hooks of one source.

@@ -23,20 +23,6 @@ if TYPE_CHECKING:
     from resilient_sse._failure import Attempt
     from resilient_sse._settings import Settings
 
-__all__ = [
-    "EXCERPT_BYTES",
-    "EXCERPT_SECONDS",
-    "Refusal",
-    "Sending",
-    "as_failure",
-    "build_request",
-    "headers_of",
-    "is_encoded",
-    "judge",
-    "on_its_way",
-    "send_options",
-    "set_read_timeout",
-]
 
 EXCERPT_BYTES: Final = 4096
 EXCERPT_SECONDS: Final = 1.0
@@ -219,7 +205,8 @@ def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401
 
 def is_encoded(response: Any) -> bool:  # noqa: ANN401
     """Say whether the body has a content encoding, so that its raw bytes are not the stream."""
-    return response.headers.get("content-encoding", "identity").strip().lower() != "identity"
+    encoding: str = response.headers.get("content-encoding", "identity")
+    return encoding.strip().lower() != "identity"
 
 
 def set_read_timeout(response: Any, seconds: float | None) -> None:  # noqa: ANN401

@@ -6,8 +6,6 @@ import re
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["redact_text", "redact_url"]
-
 _HIDDEN: Final = "***"
 _URL_IN_TEXT: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+")
 _QUERY_VALUE: Final = re.compile(r"=[^&;]*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from resilient_sse._header import sendable
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from resilient_sse._failure import RetryPolicy
     from resilient_sse.lifecycle import Hook
 
-__all__ = ["CursorStore", "Decoder", "DecoderFactory", "Settings"]
-
-DEFAULT_MAX_EVENT_SIZE: Final = 16 * 1024 * 1024
+__all__ = ["CursorStore", "Decoder", "DecoderFactory"]
 
 
 class Decoder(Protocol):
@@ -54,11 +52,11 @@ class DecoderFactory(Protocol):
 class CursorStore(Protocol):
     """Where a cursor survives the process; both methods may be sync or async."""
 
-    def load(self, key: str, /) -> str | None | Awaitable[str | None]:
+    def load(self, key: str, /) -> str | Awaitable[str | None] | None:
         """Return the saved cursor, or None."""
         ...
 
-    def save(self, key: str, last_event_id: str, /) -> None | Awaitable[None]:
+    def save(self, key: str, last_event_id: str, /) -> Awaitable[None] | None:
         """Save the cursor of the last acknowledged event."""
         ...
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-__all__ = ["Settled"]
-
 
 class Settled:
     """An awaitable that, unlike a coroutine, may be dropped.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from resilient_sse._decoder import SSEDecoder
+from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
 from resilient_sse._session import Session
-from resilient_sse._settings import DEFAULT_MAX_EVENT_SIZE, Settings
+from resilient_sse._settings import Settings
 from resilient_sse.errors import CursorError
 from resilient_sse.policies import ExponentialBackoff
 
@@ -21,13 +21,11 @@ if TYPE_CHECKING:
     from resilient_sse._settings import CursorStore, DecoderFactory
     from resilient_sse.lifecycle import ConnectionState, Hook
 
-__all__ = ["Source"]
 
-ClientT = TypeVar("ClientT")
 _DEFAULT_POLICY = ExponentialBackoff()
 
 
-class Source(Generic[ClientT]):
+class Source:
     """An event stream that is read for as long as it takes, over as many connections as it takes.
 
     Args:
@@ -68,12 +66,12 @@ class Source(Generic[ClientT]):
         ValueError: If an argument makes no sense, for example a URL without a host.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing a user may decide
         self,
         url: str,
         *,
         # HTTP
-        client: ClientT | None = None,
+        client: Any = None,  # noqa: ANN401 - httpx's, httpx2's or httpxr's
         method: str = "GET",
         headers: Any = None,  # noqa: ANN401 - as in httpx
         params: Any = None,  # noqa: ANN401 - as in httpx
@@ -127,11 +125,13 @@ class Source(Generic[ClientT]):
             until=until,
             hooks=tuple(hooks),
         )
-        self._client = client
+        self._client: Any = client
         self._own_client = client is None
         self._session = Session(self._settings)
         # Where no rule applies to single events, they are taken straight from the queue.
-        self._ready: list[ServerSentEvent] = self._session.queue if self._session.plain else []
+        ready = self._session.ready
+        self._plain = ready is not None
+        self._ready: list[ServerSentEvent] = [] if ready is None else ready
         self._entered = self._left = False
         self._response: Any = None
 
@@ -165,9 +165,8 @@ class Source(Generic[ClientT]):
             raise RuntimeError(msg)
 
     def _check_client(self, method: str, advice: str) -> None:
-        client: Any = self._client
-        if client is not None and not hasattr(client, method):
-            msg = f"{type(self).__name__} cannot use {client!r}: {advice}"
+        if self._client is not None and not hasattr(self._client, method):
+            msg = f"{type(self).__name__} cannot use {self._client!r}: {advice}"
             raise TypeError(msg)
 
     def _cursor_error(self, what: str, error: Exception) -> CursorError:

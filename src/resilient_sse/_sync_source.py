@@ -34,7 +34,7 @@ __all__ = ["SyncReconnectingEventSource"]
 T = TypeVar("T")
 
 
-class SyncReconnectingEventSource(Source[Any]):
+class SyncReconnectingEventSource(Source):
     __doc__ = Source.__doc__
 
     _chunks: Iterator[bytes] | None = None
@@ -142,7 +142,7 @@ class SyncReconnectingEventSource(Source[Any]):
         try:
             self._session.received(next(chunks))
         except StopIteration:
-            error = StreamEnded("the server ended the stream")
+            error = StreamEnded()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
         except BaseException:  # KeyboardInterrupt, which breaks the connection
@@ -199,11 +199,10 @@ class SyncReconnectingEventSource(Source[Any]):
 
     def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
         """Send the request and follow its redirects, to a response that can be gone on with."""
-        client: Any = self._client
         sending = self._prepare(attempt)
         while True:
             options = _http.send_options(self._settings, sending)
-            response = client.send(sending.request, **options)
+            response = self._client.send(sending.request, **options)
             verdict = _http.judge(sending, response, self._settings.content_type)
             if verdict is None:
                 return response
@@ -278,7 +277,7 @@ class Batches:
         return self._pull(self._take)
 
 
-def _settled(result: T) -> T:
+def _settled(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
     """Refuse what only an asynchronous source could await."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):

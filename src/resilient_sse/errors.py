@@ -88,6 +88,9 @@ class ContentTypeError(ResponseError):
 class StreamEnded(SSEError):  # noqa: N818 - it is news before it is an error
     """The response body ended cleanly; event streams are not meant to."""
 
+    def __init__(self, message: str = "the server ended the stream") -> None:
+        super().__init__(message)
+
 
 class IdleTimeout(SSEError):  # noqa: N818 - named like TimeoutException of httpx
     """No byte came for ``idle_timeout`` seconds, so the connection counts as lost."""

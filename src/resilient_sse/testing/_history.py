@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 from resilient_sse._event import ServerSentEvent
 from resilient_sse.testing._script import Connection, Ending
 from resilient_sse.testing._server import ScriptedServer
-from resilient_sse.testing._steps import Live, comment, event, retry
+from resilient_sse.testing._steps import Live, News, comment, event, retry
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from resilient_sse.testing._request import RecordedRequest
 
@@ -92,11 +92,11 @@ class HistoryServer(ScriptedServer):
         return Connection(*opening, replay, ending=self._ending)
 
 
-class _History(Live):
-    """The events; announces every new one."""
+class _History:
+    """The events so far."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.news = News()
         self.events: list[ServerSentEvent] = []
         self._lock = threading.Lock()
 
@@ -104,7 +104,7 @@ class _History(Live):
         with self._lock:
             chosen = str(len(self.events) + 1) if event_id is None else event_id
             self.events.append(ServerSentEvent(event=kind, data=data, id=chosen))
-        self.announce()
+        self.news.announce()
         return chosen
 
     def position(self, last_event_id: str, *, from_start: bool) -> int:
@@ -120,18 +120,11 @@ class _Replay(Live):
     def __init__(
         self, history: _History, start: int, heartbeat: float | None, most: int | None
     ) -> None:
-        super().__init__()
-        self.patience = heartbeat
+        super().__init__(history.news, heartbeat)
         self._history = history
         self._next = start
         self._end = None if most is None else start + most
         self._last_sent = time.monotonic()
-
-    def subscribe(self, wake: Callable[[], object]) -> None:
-        self._history.subscribe(wake)
-
-    def unsubscribe(self, wake: Callable[[], object]) -> None:
-        self._history.unsubscribe(wake)
 
     def take(self) -> Sequence[bytes] | None:
         if self._next == self._end:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import threading
 from typing import TYPE_CHECKING
 
-from resilient_sse.testing._peer import Alarm, Peer
+from resilient_sse.testing._alarm import Alarm
+from resilient_sse.testing._peer import Peer
 from resilient_sse.testing._script import Ending
 
 if TYPE_CHECKING:
@@ -82,13 +84,10 @@ class Listener:
             selector.register(self._socket, selectors.EVENT_READ)
             selector.register(self._alarm, selectors.EVENT_READ)
             while all(key.fileobj is self._socket for key, _ in selector.select()):
-                self._accept()
+                with contextlib.suppress(OSError):  # the client was quicker to leave
+                    self._admit(self._socket.accept()[0])
 
-    def _accept(self) -> None:
-        try:
-            sock, _address = self._socket.accept()
-        except OSError:  # the client was quicker to leave
-            return
+    def _admit(self, sock: socket.socket) -> None:
         self.count += 1
         peer = Peer(sock, self.count)
         thread = threading.Thread(

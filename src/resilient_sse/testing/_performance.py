@@ -116,7 +116,7 @@ def _repeat(forever: Forever, encoder: _Encoder, wake: Callable[[], object]) -> 
 
 
 def _follow(live: Live, encoder: _Encoder, wake: Callable[[], object]) -> Iterator[Action]:
-    live.subscribe(wake)
+    live.news.subscribe(wake)
     try:
         while (ready := live.take()) is not None:
             for data in ready:
@@ -124,7 +124,7 @@ def _follow(live: Live, encoder: _Encoder, wake: Callable[[], object]) -> Iterat
             if not ready:
                 yield live
     finally:
-        live.unsubscribe(wake)
+        live.news.unsubscribe(wake)
 
 
 class _Encoder:

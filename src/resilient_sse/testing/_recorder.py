@@ -68,8 +68,9 @@ class Recorder:
             while len(found := self.of(kind)) < count:
                 waiter.get(timeout=max(0.0, deadline - time.monotonic()))
         except Empty:
-            msg = f"{count} x {kind.__name__} within {timeout} s: there is only {self.names}"
-            raise TimeoutError(msg) from None
+            raise TimeoutError(
+                f"{count} x {kind.__name__} within {timeout} s: there is only {self.names}"
+            ) from None
         finally:
             self._waiters.remove(waiter)
         return found[count - 1]

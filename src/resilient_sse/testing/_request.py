@@ -113,8 +113,7 @@ class RequestReader:
 def _header(line: bytes) -> tuple[bytes, bytes]:
     name, colon, value = line.partition(b":")
     if not colon:
-        msg = f"not a header line: {line!r}"
-        raise ValueError(msg)
+        raise ValueError(f"not a header line: {line!r}")
     return name, value.strip()
 
 
@@ -143,6 +142,7 @@ class RequestLog:
         """
         with self._news:
             if not self._news.wait_for(lambda: len(self._requests) >= count, timeout):
-                msg = f"{len(self._requests)} of {count} requests came within {timeout} s"
-                raise TimeoutError(msg)
+                raise TimeoutError(
+                    f"{len(self._requests)} of {count} requests came within {timeout} s"
+                )
         return self.all()

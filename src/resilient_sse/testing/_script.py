@@ -53,10 +53,11 @@ class Framing(Enum):
     """The steps are the whole response: no status line, no headers, nothing is added."""
 
 
+_BODILESS = {204, 304}
 _INVISIBLE = {
-    Framing.CLOSE: {Ending.TRUNCATED, Ending.MID_CHUNK, Ending.GARBAGE},
-    Framing.LENGTH: {Ending.CLOSE, Ending.MID_CHUNK, Ending.GARBAGE},
-    Framing.CHUNKED: {Ending.CLOSE},
+    Framing.CHUNKED: {Ending.CLOSE, Ending.REFUSED},
+    Framing.LENGTH: {Ending.CLOSE, Ending.MID_CHUNK, Ending.GARBAGE, Ending.REFUSED},
+    Framing.CLOSE: {Ending.TRUNCATED, Ending.MID_CHUNK, Ending.GARBAGE, Ending.REFUSED},
     Framing.BARE: {Ending.CLEAN, Ending.MID_CHUNK},
 }
 
@@ -124,11 +125,13 @@ class Connection:
 
     def _check(self) -> None:
         if self.ending in _INVISIBLE[self.framing]:
-            msg = f"a client cannot see the ending {self.ending} with {self.framing}"
-            raise ValueError(msg)
+            raise ValueError(f"a client cannot see the ending {self.ending} with {self.framing}")
         if self.framing is Framing.LENGTH and self._is_endless():
-            msg = "a body with forever() or a Gate has no length; use another framing"
-            raise ValueError(msg)
+            raise ValueError("a body with forever() or a Gate has no length; use another framing")
+        if self.status in _BODILESS and (self.steps or self.ending is not Ending.CLEAN):
+            raise ValueError(f"a {self.status} has no body, so neither steps nor another ending")
+        if self.chunk_size is not None and self.chunk_size < 1:
+            raise ValueError("chunk_size must be at least 1")
 
     def _is_endless(self) -> bool:
         return any(isinstance(step, Forever | Live) for step in self.steps)

@@ -107,8 +107,9 @@ class ScriptedServer:
             TimeoutError: It is another number after ``timeout`` seconds.
         """
         if self._listener and not self._listener.wait_for(count, timeout):
-            msg = f"{self.open_connections} connections are open after {timeout} s, not {count}"
-            raise TimeoutError(msg)
+            raise TimeoutError(
+                f"{self.open_connections} connections are open after {timeout} s, not {count}"
+            )
 
     # What a test does to it
 
@@ -132,8 +133,7 @@ class ScriptedServer:
             RuntimeError: The server is running.
         """
         if self._listener:
-            msg = "the server is running already; stop() it first"
-            raise RuntimeError(msg)
+            raise RuntimeError("the server is running already; stop() it first")
         sock = self._reserved or reserve_port(self._port)
         self._reserved = None
         self._port = sock.getsockname()[1]

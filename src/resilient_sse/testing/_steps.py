@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,6 +14,7 @@ __all__ = [
     "Forever",
     "Gate",
     "Live",
+    "News",
     "Pause",
     "Step",
     "comment",
@@ -97,29 +99,18 @@ def forever(*steps: Step) -> Forever:
         ValueError: Without a step there is nothing to repeat.
     """
     if not steps:
-        msg = "forever() needs at least one step, for example pause(1)"
-        raise ValueError(msg)
+        raise ValueError("forever() needs at least one step, for example pause(1)")
     return Forever(steps)
 
 
-class Live:
-    """A step whose bytes are decided while the connection is open.
-
-    Attributes:
-        patience: Ask again after so many seconds even if nothing was announced.
-    """
-
-    patience: float | None = None
+class News:
+    """Tells those who subscribed, in any thread, that there is something new."""
 
     def __init__(self) -> None:
         self._watchers: list[Callable[[], object]] = []
 
-    def take(self) -> Sequence[bytes] | None:
-        """What is to be sent now; None when this step is over."""
-        raise NotImplementedError
-
     def subscribe(self, wake: Callable[[], object]) -> None:
-        """Call ``wake`` whenever `take` may have something new."""
+        """Call ``wake`` at every announcement."""
         self._watchers.append(wake)
 
     def unsubscribe(self, wake: Callable[[], object]) -> None:
@@ -127,9 +118,26 @@ class Live:
         self._watchers.remove(wake)
 
     def announce(self) -> None:
-        """Wake every connection that is at this step."""
+        """Call all of them."""
         for wake in tuple(self._watchers):
             wake()
+
+
+class Live(ABC):
+    """A step whose bytes are decided while the connection is open.
+
+    Args:
+        news: Announces that `take` may have something new.
+        patience: Ask again after so many seconds even if nothing was announced.
+    """
+
+    def __init__(self, news: News, patience: float | None = None) -> None:
+        self.news = news
+        self.patience = patience
+
+    @abstractmethod
+    def take(self) -> Sequence[bytes] | None:
+        """What is to be sent now; None when this step is over."""
 
 
 class Gate(Live):
@@ -144,13 +152,13 @@ class Gate(Live):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(News())
         self._opened = False
 
     def open(self) -> None:
         """Let this and every later connection pass."""
         self._opened = True
-        self.announce()
+        self.news.announce()
 
     def take(self) -> Sequence[bytes] | None:
         """Nothing to send; the step is over once the gate is open."""

@@ -32,7 +32,7 @@ class ServerFactory(Protocol):
         ssl_context: ssl.SSLContext | None = None,
     ) -> ScriptedServer:
         """Start a `ScriptedServer`; it is closed at the end of the test."""
-        raise NotImplementedError
+        ...
 
 
 @pytest.fixture

@@ -1,0 +1,134 @@
+"""What is handed to the consumer, and the cursor to resume from after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from resilient_sse._acks import Acknowledgements
+from resilient_sse._dedupe import DeliveredIds
+from resilient_sse._header import sendable
+
+if TYPE_CHECKING:
+    from resilient_sse._event import ServerSentEvent
+    from resilient_sse._settings import Decoder, Settings
+
+
+class Delivery:
+    """The events of one source on their way to its consumer.
+
+    The queue holds one batch, the events that came in together, and is refilled when it is empty.
+    The next event stands last in it, where taking it costs least.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.queue: list[ServerSentEvent] = []
+        self._batch: list[ServerSentEvent] = []
+        self._before_batch = ""
+        self.until_met = False
+        self.resume_from(settings.last_event_id)
+
+    def resume_from(self, cursor: str) -> None:
+        """Set the first cursor."""
+        self.cursor = self._saved = cursor
+        self.resumable = cursor if sendable(cursor) else ""
+        self._acks = None if self._settings.cursor is None else Acknowledgements(cursor)
+        size = self._settings.dedupe
+        self._delivered_ids = DeliveredIds(size, delivered=cursor) if size else None
+
+    # -- In ------------------------------------------------------------------------------------
+
+    def watch(self, decoder: Any) -> None:  # noqa: ANN401 - only SSEDecoder has own_ids
+        """Have a new connection's decoder tell which events have an id of their own."""
+        if self._delivered_ids is not None and hasattr(decoder, "own_ids"):
+            decoder.own_ids = []
+
+    def fill(self, events: list[ServerSentEvent], decoder: Decoder) -> int:
+        """Put what the decoder returned into the queue; return how many of them are new."""
+        if events:
+            events = self._fresh(events, decoder)
+            self._before_batch = self.cursor
+            self._batch = events
+            self.queue.extend(reversed(events))
+        cursor = decoder.last_event_id
+        if cursor != self.cursor:
+            self._move(cursor)
+        return len(events)
+
+    def _fresh(self, events: list[ServerSentEvent], decoder: Decoder) -> list[ServerSentEvent]:
+        """Drop the events that were delivered before, if that is asked for."""
+        if self._delivered_ids is None:
+            return events
+        own_ids: list[bool] | None = getattr(decoder, "own_ids", None)
+        if own_ids is None:  # a decoder that cannot tell: take every id for the event's own
+            return self._delivered_ids.fresh(events, [True] * len(events))
+        fresh = self._delivered_ids.fresh(events, own_ids)
+        own_ids.clear()
+        return fresh
+
+    def _move(self, cursor: str) -> None:
+        self.cursor = cursor
+        if sendable(cursor):
+            self.resumable = cursor
+        if self._acks is not None and not self.queue:
+            self._acks.moved(cursor)
+
+    # -- Out -----------------------------------------------------------------------------------
+
+    @property
+    def last_event_id(self) -> str:
+        """The cursor after the event delivered last."""
+        if not self.queue:
+            return self.cursor
+        delivered = len(self._batch) - len(self.queue)
+        return self._batch[delivered - 1].id if delivered else self._before_batch
+
+    def take(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
+        """Hand out these, the next ones in order, or as many of them as ``until`` lets through."""
+        events = self._up_to_the_last_wanted(events)
+        del self.queue[len(self.queue) - len(events) :]
+        if self.until_met:
+            self.cursor = events[-1].id
+            self.queue.clear()
+        if self._acks is not None:
+            for event in events[:-1]:
+                self._acks.deliver(event, event.id)
+            for event in events[-1:]:
+                self._acks.deliver(event, event.id if self.queue else self.cursor)
+        return events
+
+    def _up_to_the_last_wanted(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
+        # Nothing has left the queue yet, so nothing is lost if the predicate raises.
+        if self._settings.until is not None:
+            for count, event in enumerate(events, start=1):
+                if self._settings.until(event):
+                    self.until_met = True
+                    return events[:count]
+        return events
+
+    def stop(self) -> None:
+        """Deliver nothing more."""
+        self.cursor = self.last_event_id
+        self.queue.clear()
+
+    # -- Acknowledgement -----------------------------------------------------------------------
+
+    def ack(self, event: ServerSentEvent) -> None:
+        """Note that the consumer is done with an event; without a store there is nothing to do."""
+        if self._acks is not None:
+            self._acks.ack(event)
+
+    def ack_delivered(self) -> None:
+        """Note that the consumer asks for more, which acknowledges what it got."""
+        if self._acks is not None and self._settings.auto_ack:
+            self._acks.ack_all()
+
+    def unsaved(self) -> str | None:
+        """Return the cursor that the store lacks, unless it could not be resumed from."""
+        if self._acks is None or self._acks.cursor == self._saved:
+            return None
+        return self._acks.cursor if sendable(self._acks.cursor) else None
+
+    def saved(self, cursor: str) -> None:
+        """Note that the store has this cursor."""
+        self._saved = cursor

@@ -1,0 +1,36 @@
+"""What holds for every test: both event loops, and nothing that blocks one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import blockbuster_ctx
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Machines that run tests are shared: a slow example is not a wrong one.
+settings.register_profile("resilient_sse", deadline=None)
+settings.load_profile("resilient_sse")
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Run every test that is marked with ``pytest.mark.anyio`` on asyncio and on trio."""
+    backend: str = request.param
+    return backend
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test on asyncio whose event loop is blocked by a call out of the library."""
+    if "anyio_backend" not in request.fixturenames:
+        yield
+        return
+    if request.getfixturevalue("anyio_backend_name") != "asyncio":
+        yield
+        return
+    with blockbuster_ctx("resilient_sse"):
+        yield

@@ -1,0 +1,32 @@
+"""The order of lifecycle events, as `resilient_sse.lifecycle` states it, as a state machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resilient_sse import LifecycleEvent
+
+# What may follow each lifecycle event; "" is the beginning.
+_FOLLOWERS: Final[dict[str, set[str]]] = {
+    "": {"Connecting", "Closed"},
+    "Connecting": {"Connected", "RetryScheduled", "GaveUp", "Closed", "Connecting"},
+    "Connected": {"Comment", "Disconnected"},
+    "Comment": {"Comment", "Disconnected"},
+    "Disconnected": {"RetryScheduled", "GaveUp", "Closed", "Connecting"},
+    "RetryScheduled": {"Connecting", "Closed"},
+    "GaveUp": {"Closed"},
+    "Closed": set(),
+}
+
+
+def assert_order(events: Sequence[LifecycleEvent]) -> None:
+    """Check that these lifecycle events of one source came in the documented order."""
+    before = ""
+    for event in events:
+        name = type(event).__name__
+        assert name in _FOLLOWERS[before], f"{name} after {before or 'nothing'}: {events}"
+        before = name
+    assert len({event.source_id for event in events}) <= 1

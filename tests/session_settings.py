@@ -1,0 +1,17 @@
+"""Settings for tests of the session, with the defaults of a source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from resilient_sse import ReconnectingEventSource
+
+if TYPE_CHECKING:
+    from resilient_sse._settings import Settings
+
+URL = "http://user:secret@example.com/events?token=secret"
+
+
+def make_settings(url: str = URL, **keywords: Any) -> Settings:
+    """Make settings as a source does."""
+    return ReconnectingEventSource(url, **keywords)._settings
