@@ -157,7 +157,7 @@ class Chunked(Framing):
         """Skip the trailers: they are about a body that has been read already."""
         end = data.find(_CRLF * 2, at)
         if end >= 0:
-            self.reusable = end + 4 == len(data)
+            self.reusable &= end + 4 == len(data)
             self._end()
         elif len(data) - at > _MOST_HELD:
             self._end("the trailers are too long")
