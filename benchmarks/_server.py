@@ -88,7 +88,7 @@ class Server(asyncio.Protocol):
             head, _, self.received = self.received.partition(b"\r\n\r\n")
             self.answer(head.split(b" ", 2)[1].decode())
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Stop writing."""
         if self.task is not None:
             self.task.cancel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import h11
 import pytest
 from hypothesis import given
@@ -39,7 +41,7 @@ def _h11(stream: bytes) -> tuple[bytes, bool]:
 
 def _cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    pieces = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [data[start:end] for start, end in pairwise(edges)]
     return [*pieces, b""]
 
 
@@ -143,3 +145,4 @@ def test_no_body(method: bytes, status: int, headers: list[tuple[bytes, bytes]])
     """Some messages have no body whatever their headers say."""
     framing = framing_of(method, status, headers)
     assert (framing.open, framing.error, framing.reusable) == (False, "", True)
+    assert framing.feed(b"x") == b""

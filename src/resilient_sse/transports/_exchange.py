@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import h11
 import httpx
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Body", "body_of", "exchange"]
 
-_MOST_HEAD = 100 * 1024  # bytes, as in httpcore
+_MOST_HEAD: Final = 100 * 1024  # bytes, as in httpcore
+_SWITCHING_PROTOCOLS: Final = 101
 
 
 async def exchange(
@@ -57,43 +58,45 @@ async def exchange(
 
 
 async def _send(
-    http: h11.Connection, request: httpx.Request, stream: AsyncioStream, timeout: float | None
+    http: h11.Connection, request: httpx.Request, stream: AsyncioStream, seconds: float | None
 ) -> None:
     """Send head and body; what is known at once goes out in one write."""
-    url, body = request.url, request.stream
-    assert isinstance(body, httpx.AsyncByteStream)
+    url = request.url
+    body: Any = request.stream  # httpx.AsyncClient sends no other than asynchronous ones
     try:
-        ready = http.send(
-            h11.Request(method=request.method, target=url.raw_path, headers=request.headers.raw)
-        ) or b""
+        ready = (
+            http.send(
+                h11.Request(method=request.method, target=url.raw_path, headers=request.headers.raw)
+            )
+            or b""
+        )
         async for chunk in body:
-            await stream.write(ready, timeout)
+            await stream.write(ready, seconds)
             ready = http.send(h11.Data(data=chunk)) or b""
         ready += http.send(h11.EndOfMessage()) or b""
     except h11.LocalProtocolError as error:
         raise httpx.LocalProtocolError(str(error)) from error
-    await stream.write(ready, timeout)
+    await stream.write(ready, seconds)
 
 
 async def _receive_head(
-    http: h11.Connection, stream: AsyncioStream, timeout: float | None
+    http: h11.Connection, stream: AsyncioStream, seconds: float | None
 ) -> h11.Response | h11.InformationalResponse:
     while True:
         try:
             event = http.next_event()
         except h11.RemoteProtocolError as error:
             raise httpx.RemoteProtocolError(str(error)) from error
-        if isinstance(event, h11.Response) or _switches(event):
+        if isinstance(event, h11.Response):
             return event
-        if event is h11.NEED_DATA:
-            data = await stream.read(timeout=timeout)
-            if not data:
-                raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-            http.receive_data(data)
-
-
-def _switches(event: Any) -> bool:
-    return isinstance(event, h11.InformationalResponse) and event.status_code == 101
+        if isinstance(event, h11.InformationalResponse):
+            if event.status_code == _SWITCHING_PROTOCOLS:
+                return event
+            continue
+        data = await stream.read(timeout=seconds)
+        if not data:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        http.receive_data(data)
 
 
 class Body(httpx.AsyncByteStream):
@@ -124,13 +127,14 @@ class Body(httpx.AsyncByteStream):
                     await stream.wait(self._timeouts.get("read"))
                 if chunk := framing.feed(stream.take()):
                     return chunk
-            if framing.error:
-                raise httpx.RemoteProtocolError(framing.error)
         except BaseException as error:
-            self._stream.abort()
+            stream.abort()
             if isinstance(error, httpx.RequestError):
                 error.request = self._request
             raise
+        if framing.error:
+            stream.abort()
+            raise httpx.RemoteProtocolError(framing.error, request=self._request)
         raise StopAsyncIteration
 
     def abort(self) -> None:

@@ -12,7 +12,7 @@ import asyncio
 import ipaddress
 import math
 import selectors
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncioStream", "SocketOption"]
 
-SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+SocketOption: TypeAlias = (
+    tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+)
 
 _ADDRESSES: Final = {"client_addr": "sockname", "server_addr": "peername"}
 _MOST_BUFFERED: Final = 64 * 1024
@@ -73,7 +75,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
         cls,
         address: tuple[str, int] | str,
         *,
-        timeout: float | None = None,
+        within: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[SocketOption] = (),
     ) -> AsyncioStream:
@@ -81,7 +83,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
 
         Args:
             address: Host and port, or the path of a Unix domain socket.
-            timeout: Seconds; None for no limit.
+            within: Seconds; None for no limit.
             local_address: The address to connect from.
             socket_options: Arguments for ``socket.setsockopt``.
 
@@ -91,13 +93,13 @@ class AsyncioStream(asyncio.BufferedProtocol):
         """
         stream = cls(asyncio.get_running_loop())
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 await stream._open(address, local_address)
             for option in socket_options:
                 stream.get_extra_info("socket").setsockopt(*option)
         except TimeoutError as error:
             stream.abort()
-            raise httpx.ConnectTimeout(f"no connection within {timeout:g} s") from error
+            raise httpx.ConnectTimeout(f"no connection within {within:g} s") from error
         except (OSError, UnicodeError) as error:
             stream.abort()
             raise httpx.ConnectError(str(error)) from error
@@ -118,7 +120,11 @@ class AsyncioStream(asyncio.BufferedProtocol):
 
     # -- Reading -------------------------------------------------------------------------------
 
-    async def read(self, max_bytes: int | None = None, timeout: float | None = None) -> bytes:
+    async def read(
+        self,
+        max_bytes: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in httpcore
+    ) -> bytes:
         """Return what has been received, or wait for it; ``b""`` at the end.
 
         Args:
@@ -136,15 +142,15 @@ class AsyncioStream(asyncio.BufferedProtocol):
             self.unread(data[max_bytes:])
         return data[:max_bytes]
 
-    async def wait(self, timeout: float | None) -> None:
+    async def wait(self, seconds: float | None) -> None:
         """Wait until there is something to `take`; the first half of `read`."""
         if self._reading is not None:
             raise RuntimeError("another task is reading from this connection")
         self._reading = self._loop.create_future()
-        if timeout is None:
+        if seconds is None:
             self._deadline = math.inf
         else:
-            self._deadline = self._loop.time() + timeout
+            self._deadline = self._loop.time() + seconds
             if self._deadline < self._due:
                 self._arm()
         try:
@@ -193,7 +199,11 @@ class AsyncioStream(asyncio.BufferedProtocol):
 
     # -- Writing -------------------------------------------------------------------------------
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    async def write(
+        self,
+        buffer: bytes,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in httpcore
+    ) -> None:
         """Send all of it.
 
         Args:
@@ -211,13 +221,13 @@ class AsyncioStream(asyncio.BufferedProtocol):
             await self._wait(self._writing, timeout, httpx.WriteTimeout("the write timed out"))
 
     async def _wait(
-        self, waiter: asyncio.Future[None], timeout: float | None, error: Exception
+        self, waiter: asyncio.Future[None], seconds: float | None, error: Exception
     ) -> None:
         """Wait, once in the life of a connection, with a timer of its own."""
-        if timeout is None:
+        if seconds is None:
             await waiter
             return
-        timer = self._loop.call_later(timeout, _fail, waiter, error)
+        timer = self._loop.call_later(seconds, _fail, waiter, error)
         try:
             await waiter
         finally:
@@ -236,7 +246,10 @@ class AsyncioStream(asyncio.BufferedProtocol):
     # -- TLS -----------------------------------------------------------------------------------
 
     async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str, timeout: float | None = None
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in httpcore
     ) -> AsyncioStream:
         """Speak TLS from here on.
 
@@ -264,7 +277,9 @@ class AsyncioStream(asyncio.BufferedProtocol):
         if not tls.established:
             self.abort()
             cause = tls.error or self._cause
-            raise httpx.ConnectError(str(cause or "the server left during the handshake")) from cause
+            raise httpx.ConnectError(
+                str(cause or "the server left during the handshake")
+            ) from cause
         return self
 
     # -- The end -------------------------------------------------------------------------------
@@ -367,13 +382,11 @@ class AsyncioStream(asyncio.BufferedProtocol):
         """
         if info == "ssl_object":
             return self._tls and self._tls.object
-        if self._transport is None:
-            return None
         if info == "is_readable":
             return self._over or _is_readable(self._transport.get_extra_info("socket"))
         if info in _ADDRESSES:
-            address = self._transport.get_extra_info(_ADDRESSES[info])
-            return address[:2] if isinstance(address, tuple) else address
+            address: Any = self._transport.get_extra_info(_ADDRESSES[info])
+            return address if isinstance(address, str) else address[:2]
         return self._transport.get_extra_info("socket") if info == "socket" else None
 
 

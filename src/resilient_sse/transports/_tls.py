@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = ["TLS"]
 
@@ -57,18 +57,18 @@ class TLS:
     def _decrypted(self) -> bytes:
         pieces: list[bytes] = []
         with self._noting_the_end():
-            while self._incoming.pending or self.object.pending():
-                pieces.append(self.object.read(_RECORD))
+            while not self.ended and (self._incoming.pending or self.object.pending()):
+                piece = self.object.read(_RECORD)
+                pieces.append(piece)
+                self.ended = not piece  # the other end said that it was done
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     @contextmanager
-    def _noting_the_end(self) -> Iterator[None]:
+    def _noting_the_end(self) -> Generator[None]:
         try:
             yield
         except ssl.SSLWantReadError:  # the rest is still under way
             return
-        except ssl.SSLZeroReturnError:
-            self.ended = True
         except ssl.SSLError as error:
             self.ended = True
             self.error = error

@@ -95,7 +95,7 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         timeout = request.extensions.get("timeout", {}).get("connect")
         stream = await AsyncioStream.connect(
             self._uds or (origin.host, origin.port),
-            timeout=timeout,
+            within=timeout,
             local_address=self._local_address,
             socket_options=self._socket_options,
         )
