@@ -655,9 +655,7 @@ async def test_broken_tls_record() -> None:
             chunks = response.aiter_raw()
             assert await anext(chunks) == X
             stream = response.extensions["network_stream"]
-            record = b"\x17\x03\x03\x00\x20" + bytes(32)
-            stream._into[: len(record)] = record
-            stream.buffer_updated(len(record))
+            stream.data_received(b"\x17\x03\x03\x00\x20" + bytes(32))
             with pytest.raises(httpx.ReadError):
                 await anext(chunks)
 

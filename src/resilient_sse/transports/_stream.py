@@ -13,7 +13,6 @@ import ipaddress
 import math
 import selectors
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from weakref import WeakKeyDictionary
 
 import httpx
 
@@ -31,28 +30,22 @@ SocketOption: TypeAlias = (
 
 _ADDRESSES: Final = {"client_addr": "sockname", "server_addr": "peername"}
 _MOST_BUFFERED: Final = 64 * 1024
-_RECEIVED_AT_ONCE: Final = 256 * 1024
-# One for each event loop, not for each connection: it holds the bytes of one callback only.
-_receive_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 
 
-class AsyncioStream(asyncio.BufferedProtocol):
+class AsyncioStream(asyncio.Protocol):
     """A connection, in the shape of ``httpcore.AsyncNetworkStream``.
 
     It raises httpx's exceptions. `connect` makes one.
     """
 
     __slots__ = (
-        "__weakref__", "_broken", "_cause", "_deadline", "_due", "_into", "_loop", "_over",
+        "__weakref__", "_broken", "_cause", "_deadline", "_due", "_loop", "_over",
         "_paused", "_reading", "_received", "_size", "_timer", "_tls", "_transport", "_writing",
         "ready",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._into = _receive_buffers.get(loop) or _receive_buffers.setdefault(
-            loop, memoryview(bytearray(_RECEIVED_AT_ONCE))
-        )
         self._transport: Any = None
         self._tls: TLS | None = None
         # What was received and is not read yet; `take` would not have to wait
@@ -318,16 +311,10 @@ class AsyncioStream(asyncio.BufferedProtocol):
         # A write is over when all was handed to the system, as it is with httpx's own transport.
         self._transport.set_write_buffer_limits(high=0)
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Say where the next bytes go."""
-        return self._into
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take the next bytes out of the buffer."""
-        if self._tls is None:
-            data = bytes(self._into[:nbytes])
-        else:
-            data = self._decrypt(self._tls, self._into[:nbytes])
+    def data_received(self, data: bytes) -> None:
+        """Keep the next bytes until they are read."""
+        if self._tls is not None:
+            data = self._decrypt(self._tls, data)
             if not data:
                 return
         self._received.append(data)
@@ -341,7 +328,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
             self._paused = True
             self._transport.pause_reading()
 
-    def _decrypt(self, tls: TLS, data: memoryview) -> bytes:
+    def _decrypt(self, tls: TLS, data: bytes) -> bytes:
         shaking_hands = not tls.established
         plain = tls.receive(data)
         if answer := tls.to_send():

@@ -41,7 +41,7 @@ class TLS:
         self.ended = False
         self.error: ssl.SSLError | None = None
 
-    def receive(self, data: bytes | memoryview) -> bytes:
+    def receive(self, data: bytes) -> bytes:
         """Take what came from the network, and return what it means."""
         self._incoming.write(data)
         if not self.established:
