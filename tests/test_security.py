@@ -452,15 +452,24 @@ ENDLESS: Final[dict[str, tuple[Connection, type[Exception]]]] = {
     "digits of retry": (Connection(raw(b"retry: "), forever(raw(b"9" * 65536))), EventTooLarge),
     "headers": (endless_headers(every=0), httpx.RemoteProtocolError),
     "status line": (
-        Connection(raw(b"HTTP/1.1 200 "), forever(raw(b"x" * 65536)), framing=Framing.BARE,
-                   ending=Ending.CLOSE),
+        Connection(
+            raw(b"HTTP/1.1 200 "),
+            forever(raw(b"x" * 65536)),
+            framing=Framing.BARE,
+            ending=Ending.CLOSE,
+        ),
         httpx.RemoteProtocolError,
     ),
     "chunk header": (
         Connection(
-            raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-                b"Transfer-Encoding: chunked\r\n\r\n1;"),
-            forever(raw(b"x" * 65536)), framing=Framing.BARE, ending=Ending.CLOSE),
+            raw(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n1;"
+            ),
+            forever(raw(b"x" * 65536)),
+            framing=Framing.BARE,
+            ending=Ending.CLOSE,
+        ),
         httpx.RemoteProtocolError,
     ),
     "bomb": (Connection(raw(gzipped(b"x", 256 * MIB)), headers=GZIP), EventTooLarge),

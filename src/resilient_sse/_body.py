@@ -13,6 +13,7 @@ import anyio
 
 from resilient_sse._http import encoding_of
 from resilient_sse._inflate import AsyncInflated, inflated, is_known
+from resilient_sse.transports._exchange import Body, body_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -33,7 +34,8 @@ def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
     """Read the body of an asynchronous response, as `chunks` does."""
     if _is_the_clients(response):
         return aiter(response.aiter_bytes())
-    raw, encoding = aiter(response.aiter_raw()), encoding_of(response)
+    raw: AsyncIterator[bytes] = body_of(response) or aiter(response.aiter_raw())
+    encoding = encoding_of(response)
     return AsyncInflated(raw, encoding) if encoding else raw
 
 
@@ -56,11 +58,12 @@ async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> No
     """
     with anyio.CancelScope(shield=True), suppress(Exception):
         await response.aclose()
+    if chunks is None or isinstance(chunks, Body):
+        return
     with anyio.CancelScope(shield=True) as scope, suppress(Exception):
         scope.cancel()
-        if chunks is not None:
-            for _ in range(_MOST_BUFFERED_CHUNKS):
-                await anext(chunks)
-            # Here is a body that never pauses, such as a mock's.
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
+        for _ in range(_MOST_BUFFERED_CHUNKS):
+            await anext(chunks)
+        # Here is a body that never pauses, such as a mock's.
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()

@@ -131,6 +131,7 @@ class Source:
         self._session = Session(self._settings)
         # Where no rule applies to single events, they are taken straight from the queue.
         ready = self._session.ready
+        self._plain = ready is not None
         self._ready: list[ServerSentEvent] = [] if ready is None else ready
         self._entered = self._left = False
         self._response: Any = None
@@ -177,9 +178,7 @@ class Source:
         made.__cause__ = error
         return made
 
-    @staticmethod
-    def _now() -> float:
-        return monotonic()
+    _now = staticmethod(monotonic)
 
 
 def busy() -> RuntimeError:
