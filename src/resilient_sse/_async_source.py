@@ -15,12 +15,12 @@ import anyio
 import httpx
 import stamina
 
-from resilient_sse import _http
+from resilient_sse import _body, _http
 from resilient_sse._client import default_async_client
 from resilient_sse._settled import Settled
 from resilient_sse._source import Source, busy
 from resilient_sse.errors import StreamEnded
-from resilient_sse.transports._exchange import Body, body_of
+from resilient_sse.transports._exchange import Body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["ReconnectingEventSource"]
 
 T = TypeVar("T")
-# More than h11 can have parsed out of what it read at once.
-_MOST_BUFFERED_CHUNKS = 100_000
 
 
 class ReconnectingEventSource(Source):
@@ -186,6 +184,8 @@ class ReconnectingEventSource(Source):
             await stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
         except Exception as error:
             outcome = session.conclude(error, self._now())
+            if outcome is None:
+                return
             if outcome is error:
                 raise
             raise outcome from outcome.__cause__
@@ -199,7 +199,8 @@ class ReconnectingEventSource(Source):
             try:
                 response = await self._answer(attempt)
             except Exception as error:  # noqa: BLE001 - the session knows which are failures
-                raise _http.as_failure(error) from error.__cause__
+                failure = _http.as_failure(error)
+                raise failure from failure.__cause__
         if response is None:
             msg = f"no response headers within {limit:g} s"
             raise httpx.ReadTimeout(msg)
@@ -209,7 +210,7 @@ class ReconnectingEventSource(Source):
             await self._drop()
             return
         _http.set_read_timeout(response, self._settings.idle_timeout)
-        self._chunks = _chunks(response)
+        self._chunks = _body.async_chunks(response)
 
     async def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
         """Send the request and follow its redirects, to a response that can be gone on with."""
@@ -222,7 +223,7 @@ class ReconnectingEventSource(Source):
                 return response
             if isinstance(verdict, _http.Refusal):
                 raise verdict.error(response, await _excerpt(response))
-            await _close(response)
+            await _body.close(response)
             sending = verdict
 
     async def _prepare(self, attempt: Attempt) -> _http.Sending:
@@ -238,7 +239,7 @@ class ReconnectingEventSource(Source):
         response, self._response = self._response, None
         chunks, self._chunks = self._chunks, None
         if response is not None:
-            await _close(response, chunks)
+            await _body.close(response, chunks)
         if bug := self._session.lost(error, self._now()):
             raise bug
 
@@ -298,12 +299,6 @@ async def _settle(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
     return await result if inspect.isawaitable(result) else result
 
 
-def _chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
-    if _http.is_encoded(response):
-        return aiter(response.aiter_bytes())
-    return body_of(response) or aiter(response.aiter_raw())
-
-
 async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
     """Read the beginning of a body that nobody asked for, and close the response."""
     _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
@@ -313,21 +308,5 @@ async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
             while len(body) < _http.EXCERPT_BYTES:
                 body += await anext(chunks)
     finally:
-        await _close(response, chunks)
+        await _body.close(response, chunks)
     return body[: _http.EXCERPT_BYTES]
-
-
-async def _close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> None:  # noqa: ANN401
-    """Close a response, and with it the generators that httpx reads its body through.
-
-    Closing only the outermost of them would leave the inner ones to the garbage collector, of
-    which trio warns. Resumed under a cancelled scope, they unwind from the innermost outward.
-    """
-    with anyio.CancelScope(shield=True), suppress(Exception):
-        await response.aclose()
-    if chunks is None or isinstance(chunks, Body):
-        return
-    with anyio.CancelScope(shield=True) as scope, suppress(Exception):
-        scope.cancel()
-        for _ in range(_MOST_BUFFERED_CHUNKS):
-            await anext(chunks)
