@@ -52,6 +52,9 @@ class Delivery:
             self.queue.extend(reversed(events))
         cursor = decoder.last_event_id
         if cursor != self.cursor:
+            # If this id cannot be resumed from, one that came with it perhaps can.
+            ids = [cursor] if sendable(cursor) else [event.id for event in reversed(events)]
+            self.resumable = next(filter(sendable, ids), self.resumable)
             self._move(cursor)
         return len(events)
 
@@ -68,8 +71,6 @@ class Delivery:
 
     def _move(self, cursor: str) -> None:
         self.cursor = cursor
-        if sendable(cursor):
-            self.resumable = cursor
         if self._acks is not None and not self.queue:
             self._acks.moved(cursor)
 
