@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resilient_sse._acks import Acknowledgements
 from resilient_sse._dedupe import DeliveredIds
@@ -38,7 +38,7 @@ class Delivery:
 
     # -- In ------------------------------------------------------------------------------------
 
-    def watch(self, decoder: Decoder) -> None:
+    def watch(self, decoder: Any) -> None:  # noqa: ANN401 - only SSEDecoder has own_ids
         """Have a new connection's decoder tell which events have an id of their own."""
         if self._delivered_ids is not None and hasattr(decoder, "own_ids"):
             decoder.own_ids = []

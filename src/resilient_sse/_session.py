@@ -240,6 +240,11 @@ class Session:
         self._reconnect_requested = not self.finished
 
     @property
+    def interrupted(self) -> bool:
+        """Whether this side wants the I/O under way to end, so that its errors say nothing."""
+        return self._reconnect_requested or self.finished
+
+    @property
     def must_drop(self) -> bool:
         """Whether the open connection is to be dropped before anything else is read."""
         return self._reconnect_requested and self._connection is not None
@@ -284,7 +289,7 @@ class Session:
             return None
         cursor = self._delivery.cursor
         failure = self._outage.note(error, now, cursor=cursor, progress=progress)
-        self._pending = failure and failure.error
+        self._pending = None if failure is None else failure.error
         return failure
 
     # -- A failure -----------------------------------------------------------------------------
@@ -303,7 +308,7 @@ class Session:
         if failure is None:
             return False
         delay = _checked(self._settings.policy(failure), self._settings.policy)
-        if delay is None:
+        if delay is None or self.finished:  # a policy may close the source, too
             return False
         if not self._outage.may_repeat(self._delivery.resumable):
             self._outage.refuse_to_repeat(failure)
@@ -323,15 +328,18 @@ class Session:
         if scheduled is not None:
             self._hooks.emit(RetryScheduled, failure=scheduled[0], delay=scheduled[1])
 
-    def conclude(self, error: Exception, now: float) -> Exception:
+    def conclude(self, error: Exception, now: float) -> Exception | None:
         """Turn what stamina let through into what the consumer gets.
 
         Returns:
-            A `GiveUpError` with its cause; or the error itself if it is no failure of the stream.
+            A `GiveUpError` with its cause; the error itself if it is no failure of the stream;
+            None if it is one that nobody waits for any more, because the source was closed.
         """
-        failure = None if self.finished else self._failure_of(error, now)
+        failure = self._failure_of(error, now)
         if failure is None or error is not self._outage.cause:
             return error
+        if self.finished:
+            return None
         self._scheduled = None
         failures = tuple(self._outage.failures)
         outcome = GiveUpError(failures=failures, url=self.url, last_event_id=self.last_event_id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
+from resilient_sse._redact import redact_text
 from resilient_sse._session import Session
 from resilient_sse._settings import Settings
 from resilient_sse.errors import CursorError
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
     from resilient_sse.lifecycle import ConnectionState, Hook
 
 
-ClientT = TypeVar("ClientT")
 _DEFAULT_POLICY = ExponentialBackoff()
 
 
-class Source(Generic[ClientT]):
+class Source:
     """An event stream that is read for as long as it takes, over as many connections as it takes.
 
     Args:
@@ -67,12 +67,12 @@ class Source(Generic[ClientT]):
         ValueError: If an argument makes no sense, for example a URL without a host.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing a user may decide
         self,
         url: str,
         *,
         # HTTP
-        client: ClientT | None = None,
+        client: Any = None,  # noqa: ANN401 - httpx's, httpx2's or httpxr's
         method: str = "GET",
         headers: Any = None,  # noqa: ANN401 - as in httpx
         params: Any = None,  # noqa: ANN401 - as in httpx
@@ -126,11 +126,12 @@ class Source(Generic[ClientT]):
             until=until,
             hooks=tuple(hooks),
         )
-        self._client = client
+        self._client: Any = client
         self._own_client = client is None
         self._session = Session(self._settings)
         # Where no rule applies to single events, they are taken straight from the queue.
         ready = self._session.ready
+        self._plain = ready is not None
         self._ready: list[ServerSentEvent] = [] if ready is None else ready
         self._entered = self._left = False
         self._response: Any = None
@@ -165,20 +166,19 @@ class Source(Generic[ClientT]):
             raise RuntimeError(msg)
 
     def _check_client(self, method: str, advice: str) -> None:
-        client: Any = self._client
-        if client is not None and not hasattr(client, method):
-            msg = f"{type(self).__name__} cannot use {client!r}: {advice}"
+        if self._client is not None and not hasattr(self._client, method):
+            msg = f"{type(self).__name__} cannot use {self._client!r}: {advice}"
             raise TypeError(msg)
 
     def _cursor_error(self, what: str, error: Exception) -> CursorError:
         key = self._settings.cursor_key
-        made = CursorError(f"the cursor store could not {what} {key!r}: {error!r}", key=key)
+        shown = self._session.url if key == self._settings.url else key
+        story = redact_text(f"{shown!r}: {error!r}")
+        made = CursorError(f"the cursor store could not {what} {story}", key=key)
         made.__cause__ = error
         return made
 
-    @staticmethod
-    def _now() -> float:
-        return monotonic()
+    _now = staticmethod(monotonic)
 
 
 def busy() -> RuntimeError:
