@@ -121,7 +121,9 @@ def test_nobody_there_is_a_problem() -> None:
     """The reason is said in one line."""
     result = run_cli("check", "http://127.0.0.1:9/")
     assert result.returncode == 1
-    assert findings(result.stdout) == [("problem", "no response: All connection attempts failed")]
+    ((level, text),) = findings(result.stdout)
+    assert level == "problem"
+    assert text.startswith("no response: ")
 
 
 def heard(*events: ServerSentEvent, **facts: Any) -> Heard:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from resilient_sse._client import default_async_client
-from resilient_sse._redact import redact_text, redact_url
+from resilient_sse._redact import explain, redact_url
 from resilient_sse.cli._findings import (
     Finding,
     Level,
@@ -61,7 +61,7 @@ class Check:
                 await stack.enter_async_context(self._client)
                 await self._try()
         except httpx.HTTPError as error:
-            reason = redact_text(str(error)) or type(error).__name__
+            reason = explain(error) or type(error).__name__
             self._report([Finding(Level.PROBLEM, f"no response: {reason}")])
 
     def sum_up(self) -> Outcome:

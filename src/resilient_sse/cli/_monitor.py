@@ -6,7 +6,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from resilient_sse._redact import redact_text
+from resilient_sse._redact import explain
 from resilient_sse.lifecycle import (
     Closed,
     Comment,
@@ -138,7 +138,7 @@ class Monitor:
 
     def _failed(self, failure: Failure, then: str) -> str:
         self.failures += 1
-        reason = redact_text(str(failure.error)) or type(failure.error).__name__
+        reason = explain(failure.error) or type(failure.error).__name__
         text = f"{failure.kind}: {reason}; {then}"
         self.incidents.append(Incident(self.clock(), text))
         return text

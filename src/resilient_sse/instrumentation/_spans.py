@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
-from resilient_sse._redact import redact_text
+from resilient_sse._redact import explain
 from resilient_sse.instrumentation import _metrics
 from resilient_sse.instrumentation._attributes import attributes_of
 from resilient_sse.instrumentation._figures import labels_of
@@ -140,8 +140,9 @@ def _gave_up(event: GaveUp, source: _Source, span: Span) -> None:
 
 
 def _fail(span: Span, failure: Failure) -> None:
-    message = redact_text(str(failure.error))
     span.set_attribute("error.type", str(failure.kind))
     if failure.status_code is not None:
         span.set_attribute("http.response.status_code", failure.status_code)
-    span.set_status(Status(StatusCode.ERROR, message or type(failure.error).__name__))
+    span.set_status(
+        Status(StatusCode.ERROR, explain(failure.error) or type(failure.error).__name__)
+    )

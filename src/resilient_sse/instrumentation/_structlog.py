@@ -35,7 +35,7 @@ class StructlogHook:
 
     Args:
         logger: The logger to use; by default structlog's, named ``resilient_sse``.
-    """  # noqa: E501 - the rows of a table
+    """
 
     def __init__(self, logger: Any = None) -> None:  # noqa: ANN401 - any bound logger
         self._logger = structlog.get_logger("resilient_sse") if logger is None else logger
