@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -34,7 +36,9 @@ def python(*arguments: str) -> list[str]:
 def start(command: Sequence[str], port: int, log: Path) -> subprocess.Popen[bytes]:
     """Start a server and wait until it listens."""
     with log.open("ab") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+        )
     deadline = time.monotonic() + 20
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -46,12 +50,13 @@ def start(command: Sequence[str], port: int, log: Path) -> subprocess.Popen[byte
 
 
 def end(process: subprocess.Popen[bytes], *, kill: bool = False) -> None:
-    """Ask it to end, and make it end after three seconds."""
+    """Ask it to end, and make it end after three seconds, its workers included."""
     if not kill:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(3)
-    process.kill()
+    with contextlib.suppress(ProcessLookupError):  # nobody is left of its group
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
