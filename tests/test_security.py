@@ -10,17 +10,15 @@ import gzip
 import io
 import logging
 import ssl
-import threading
 import time
 import traceback
 import tracemalloc
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 import pytest
-import stamina
 import structlog
 from stamina.instrumentation import LoggingOnRetryHook, StructlogOnRetryHook, set_on_retry_hooks
 
@@ -53,7 +51,7 @@ from resilient_sse.testing import (
 from tests.consumers import RUNTIMES, Consumer, consume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from resilient_sse.testing import RecordedRequest
 
@@ -425,7 +423,7 @@ def test_cookies_are_not_told_to_hooks(runtime: str) -> None:
 class Peak:
     """The memory that Python objects took at most inside the block, in bytes, above the start."""
 
-    def __enter__(self) -> Peak:
+    def __enter__(self) -> Self:
         tracemalloc.start()
         self._start = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
@@ -454,15 +452,24 @@ ENDLESS: Final[dict[str, tuple[Connection, type[Exception]]]] = {
     "digits of retry": (Connection(raw(b"retry: "), forever(raw(b"9" * 65536))), EventTooLarge),
     "headers": (endless_headers(every=0), httpx.RemoteProtocolError),
     "status line": (
-        Connection(raw(b"HTTP/1.1 200 "), forever(raw(b"x" * 65536)), framing=Framing.BARE,
-                   ending=Ending.CLOSE),
+        Connection(
+            raw(b"HTTP/1.1 200 "),
+            forever(raw(b"x" * 65536)),
+            framing=Framing.BARE,
+            ending=Ending.CLOSE,
+        ),
         httpx.RemoteProtocolError,
     ),
     "chunk header": (
         Connection(
-            raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-                b"Transfer-Encoding: chunked\r\n\r\n1;"),
-            forever(raw(b"x" * 65536)), framing=Framing.BARE, ending=Ending.CLOSE),
+            raw(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n1;"
+            ),
+            forever(raw(b"x" * 65536)),
+            framing=Framing.BARE,
+            ending=Ending.CLOSE,
+        ),
         httpx.RemoteProtocolError,
     ),
     "bomb": (Connection(raw(gzipped(b"x", 256 * MIB)), headers=GZIP), EventTooLarge),

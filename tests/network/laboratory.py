@@ -51,7 +51,9 @@ class Laboratory:
         self.hosts = folder / "hosts"
         self.hosts.write_text("127.0.0.1 localhost\n", encoding="ascii")
         resolver = folder / "resolv.conf"
-        resolver.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", encoding="ascii")
+        resolver.write_text(
+            "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", encoding="ascii"
+        )
         run(f"mount --bind {self.hosts} /etc/hosts")
         run(f"mount --bind {resolver} /etc/resolv.conf")
 
@@ -81,7 +83,8 @@ class Laboratory:
         deadline = time.monotonic() + 15
         for consumer in self.consumers:
             while not any(
-                failure.kind is kind and text in explain(failure.error) for failure in consumer.failures
+                failure.kind is kind and text in explain(failure.error)
+                for failure in consumer.failures
             ):
                 assert time.monotonic() < deadline, (consumer.runtime, consumer.failures)
                 time.sleep(0.01)
@@ -247,9 +250,7 @@ def experiment(name: str, lab: Laboratory) -> dict[str, Any]:
             consumer.wait_for(5)
         began = time.monotonic()
         moment = FAULTS[name](lab)
-        return {
-            consumer.runtime: findings(consumer, began, moment) for consumer in lab.consumers
-        }
+        return {consumer.runtime: findings(consumer, began, moment) for consumer in lab.consumers}
 
 
 def findings(consumer: Consumer, began: float, moment: float) -> dict[str, Any]:
@@ -266,7 +267,7 @@ def findings(consumer: Consumer, began: float, moment: float) -> dict[str, Any]:
     return {
         "seconds": round(flowing - moment, 3),
         "failures": [str(failure.kind) for failure in consumer.failures],
-        "story": f"{type(consumer.failures[0].error).__name__}: {explain(consumer.failures[0].error)}",
+        "story": explain(consumer.failures[0].error),
     }
 
 
@@ -284,7 +285,7 @@ def main() -> None:
         try:
             found = experiment(sys.argv[1], Laboratory(Path(folder)))
         finally:
-            subprocess.run(["umount", "/etc/hosts", "/etc/resolv.conf"], check=False)
+            run("umount /etc/hosts /etc/resolv.conf")
     print(json.dumps(found))
 
 

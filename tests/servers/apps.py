@@ -53,7 +53,7 @@ def fastapi_app() -> Any:
 
     app = FastAPI()
 
-    async def stream(last_event_id: Any = Header(None)) -> AsyncIterator[Any]:  # noqa: B008, FAST002
+    async def stream(last_event_id: Any = Header(None)) -> AsyncIterator[Any]:  # noqa: B008
         async for number in ticks(last_event_id):
             yield ServerSentEvent(raw_data=f"tick {number}", id=str(number))
 

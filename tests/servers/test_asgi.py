@@ -1,4 +1,4 @@
-"""Python's servers with sse-starlette and with FastAPI's own events, restarted under the consumer."""
+"""Python's servers, with sse-starlette and with FastAPI's own events, are restarted."""
 
 from __future__ import annotations
 

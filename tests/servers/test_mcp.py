@@ -40,9 +40,7 @@ def call(method: str, number: int | None = None, **params: Any) -> dict[str, Any
 async def session(url: str) -> dict[str, str]:
     """Begin a session, and return the headers that belong to it."""
     client = {"name": "test", "version": "1"}
-    hello = call(
-        "initialize", 1, protocolVersion="2025-06-18", capabilities={}, clientInfo=client
-    )
+    hello = call("initialize", 1, protocolVersion="2025-06-18", capabilities={}, clientInfo=client)
     async with httpx.AsyncClient(trust_env=False, headers=HEADERS) as http:
         answer = await http.post(url, json=hello)
         answer.raise_for_status()
