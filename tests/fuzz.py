@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import stamina.instrumentation
 
-from resilient_sse import EventTooLarge, GiveUpError, SSEDecoder
+from resilient_sse import EventTooLarge, GiveUpError, ServerSentEvent, SSEDecoder
 from tests import reference_decoder
 from tests.consumers import RUNTIMES, consume
 
@@ -84,7 +84,7 @@ def check_decoder(seed: str, number: int) -> None:
     limit = dice.choice([None, None, 1, 8, 40])
     comments: list[str] = []
     decoder = SSEDecoder(last_event_id="0", max_event_size=limit, on_comment=comments.append)
-    events, too_large = [], False
+    events, too_large = list[ServerSentEvent](), False
     try:
         for chunk in (*cut(data, dice), b""):
             events += decoder.feed(chunk)

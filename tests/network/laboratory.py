@@ -232,7 +232,8 @@ def trusting(asynchronous: bool) -> Any:
 
 def experiment(name: str, lab: Laboratory) -> dict[str, Any]:
     """Let the events flow, do it, and see how long until they flow again."""
-    options, url, server = dict(_OPTIONS), f"http://127.0.0.1:{PORT}/ticks", ()
+    options, url = dict(_OPTIONS), f"http://127.0.0.1:{PORT}/ticks"
+    server: tuple[str, ...] = ()
     if name == "packets_dropped_keepalive":
         options |= {"idle_timeout": None, "client": impatient_keepalive}
     elif name == "certificate_expired":

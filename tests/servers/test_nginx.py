@@ -25,7 +25,9 @@ from tests.consumers import RUNTIMES, Consumer
 from tests.servers.processes import free_port, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
+
+    from resilient_sse import ServerSentEvent
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 MODULE = next(iter(Path("/usr").glob("lib*/nginx/modules/ngx_nchan_module.so")), None)
@@ -69,6 +71,11 @@ pytestmark = [
 ]
 
 
+def is_end(event: ServerSentEvent) -> bool:
+    """Whether this is the last message."""
+    return event.data == "end"
+
+
 class Nginx:
     """A running nginx and three consumers of its channel.
 
@@ -92,7 +99,7 @@ class Nginx:
                     f"http://127.0.0.1:{self.port}/events",
                     policy=ExponentialBackoff(wait_initial=0.02, wait_max=0.1),
                     idle_timeout=5,
-                    until=lambda event: event.data == "end",
+                    until=is_end,
                 )
             )
             for runtime in RUNTIMES
@@ -159,7 +166,7 @@ def test_no_event_is_lost_or_comes_twice_when_nginx_is_reloaded(tmp_path: Path) 
 
 
 @contextmanager
-def publishing(nginx: Nginx) -> Iterator[list[int]]:
+def publishing(nginx: Nginx) -> Generator[list[int], None, None]:
     """Publish numbers all the while; yields what was published so far."""
     published, over = list[int](), threading.Event()
 
