@@ -455,7 +455,7 @@ def test_closing_from_a_hook_is_final() -> None:
     error = httpx.ConnectError("refused")
 
     assert session.retry_delay(error, 1.0) is False
-    assert session.conclude(error, 1.0) is error
+    assert session.conclude(error, 1.0) is None
     assert not session.connected(200, {}, 1.0)
     session.received(b"data: late\n\n")
     session.close("closed", 2.0)

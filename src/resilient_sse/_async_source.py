@@ -1,7 +1,8 @@
 """The asynchronous driver: does the I/O that the session asks for, on asyncio and trio.
 
 It holds no rule. Whatever `aclose` and `reconnect` may have to interrupt happens inside one
-cancel scope, `_scope`.
+cancel scope, `_scope`; except that a read from our own transport needs none, because closing the
+connection ends it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from resilient_sse._client import default_async_client
 from resilient_sse._settled import Settled
 from resilient_sse._source import Source, busy
 from resilient_sse.errors import StreamEnded
+from resilient_sse.transports._exchange import Body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -79,8 +81,7 @@ class ReconnectingEventSource(Source):
     async def aclose(self) -> None:
         """Close for good, from any task and in any state; the iteration ends normally."""
         self._session.close("closed", self._now())
-        if self._scope is not None:
-            self._scope.cancel()
+        self._interrupt()
         if not self._pulling:  # else the task that pulls cleans up as it leaves
             await self._finish()
 
@@ -91,8 +92,7 @@ class ReconnectingEventSource(Source):
         not be. After the end of the stream this does nothing.
         """
         self._session.request_reconnect()
-        if self._scope is not None:
-            self._scope.cancel()
+        self._interrupt()
         return Settled()
 
     def ack(self, event: ServerSentEvent) -> Awaitable[None]:
@@ -106,6 +106,12 @@ class ReconnectingEventSource(Source):
         self._session.ack(event)
         return Settled(self._save_cursor)
 
+    def _interrupt(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
+        elif isinstance(self._chunks, Body):
+            self._chunks.abort()
+
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
     async def _pull(self, take: Callable[[float], T | None]) -> T:
@@ -113,13 +119,15 @@ class ReconnectingEventSource(Source):
         if self._pulling:
             raise busy()
         self._pulling = True
+        session = self._session
         try:
             while True:
-                self._session.acknowledge()
-                await self._save_cursor()
-                if due := take(self._now()):
+                if not self._plain:
+                    session.acknowledge()
+                    await self._save_cursor()
+                if (self._ready or not self._plain) and (due := take(self._now())):
                     return due
-                if self._session.finished:
+                if session.finished:
                     await self._finish()
                     raise StopAsyncIteration
                 await self._advance()
@@ -132,16 +140,20 @@ class ReconnectingEventSource(Source):
         """Open a connection or read from it, until it is done or interrupted."""
         if self._session.must_drop:
             await self._drop()
+        chunks = self._chunks
+        if isinstance(chunks, Body):
+            await self._read(chunks)
+            return
         try:
             with anyio.CancelScope() as self._scope:
-                await (self._open() if self._chunks is None else self._read(self._chunks))
+                await (self._open() if chunks is None else self._read(chunks))
         finally:
             self._scope = None
 
     async def _read(self, chunks: AsyncIterator[bytes]) -> None:
         error: Exception
         try:
-            self._session.received(await anext(chunks))
+            self._session.received(await chunks.__anext__())
         except StopAsyncIteration:
             error = StreamEnded()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
@@ -172,6 +184,8 @@ class ReconnectingEventSource(Source):
             await stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
         except Exception as error:
             outcome = session.conclude(error, self._now())
+            if outcome is None:
+                return
             if outcome is error:
                 raise
             raise outcome from outcome.__cause__
@@ -185,7 +199,8 @@ class ReconnectingEventSource(Source):
             try:
                 response = await self._answer(attempt)
             except Exception as error:  # noqa: BLE001 - the session knows which are failures
-                raise _http.as_failure(error) from error.__cause__
+                failure = _http.as_failure(error)
+                raise failure from failure.__cause__
         if response is None:
             msg = f"no response headers within {limit:g} s"
             raise httpx.ReadTimeout(msg)

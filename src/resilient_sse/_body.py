@@ -5,33 +5,49 @@ They use only what httpx, httpx2 and httpxr have in common.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from resilient_sse._http import is_encoded
+from resilient_sse._http import encoding_of
+from resilient_sse._inflate import AsyncInflated, inflated, is_known
+from resilient_sse.transports._exchange import Body, body_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 # More than h11 can have parsed out of what it read at once.
 _MOST_BUFFERED_CHUNKS: Final = 100_000
 
 
 def chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
-    """Read the body, below the text layer and, if nothing is encoded, below the decoding one."""
-    return iter(response.iter_bytes() if _needs_decoding(response) else response.iter_raw())
+    """Read the body as raw bytes, decompressed in bounded pieces if it has to be."""
+    if _is_the_clients(response):
+        return iter(response.iter_bytes())
+    raw, encoding = iter(response.iter_raw()), encoding_of(response)
+    return inflated(raw, encoding) if encoding else raw
 
 
 def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
     """Read the body of an asynchronous response, as `chunks` does."""
-    return aiter(response.aiter_bytes() if _needs_decoding(response) else response.aiter_raw())
+    if _is_the_clients(response):
+        return aiter(response.aiter_bytes())
+    raw: AsyncIterator[bytes] = body_of(response) or aiter(response.aiter_raw())
+    encoding = encoding_of(response)
+    return AsyncInflated(raw, encoding) if encoding else raw
 
 
-def _needs_decoding(response: Any) -> bool:  # noqa: ANN401
-    # A response that was read already, such as a mock's, has only its decoded bytes left.
-    return is_encoded(response) or getattr(response, "is_stream_consumed", False)
+def _is_the_clients(response: Any) -> bool:  # noqa: ANN401
+    """Say whether only the client can read this body.
+
+    It has its own decoder for an encoding that we do not know; and of a response that was read
+    already, such as a mock's, only the decoded bytes are left.
+    """
+    encoding = encoding_of(response)
+    unknown = bool(encoding) and not is_known(encoding)
+    return unknown or getattr(response, "is_stream_consumed", False)
 
 
 async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> None:  # noqa: ANN401
@@ -42,10 +58,12 @@ async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> No
     """
     with anyio.CancelScope(shield=True), suppress(Exception):
         await response.aclose()
+    if chunks is None or isinstance(chunks, Body):
+        return
     with anyio.CancelScope(shield=True) as scope, suppress(Exception):
         scope.cancel()
-        if chunks is not None:
-            for _ in range(_MOST_BUFFERED_CHUNKS):
-                await anext(chunks)
-            # Here is a body that never pauses, such as a mock's.
-            await cast("AsyncGenerator[bytes, None]", chunks).aclose()
+        for _ in range(_MOST_BUFFERED_CHUNKS):
+            await anext(chunks)
+        # Here is a body that never pauses, such as a mock's.
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()

@@ -301,7 +301,7 @@ class Session:
         if failure is None:
             return False
         delay = _checked(self._settings.policy(failure), self._settings.policy)
-        if delay is None:
+        if delay is None or self.finished:  # a policy may close the source, too
             return False
         if not self._outage.may_repeat(self._delivery.resumable):
             self._outage.refuse_to_repeat(failure)
@@ -321,15 +321,18 @@ class Session:
         if scheduled is not None:
             self._hooks.emit(RetryScheduled, failure=scheduled[0], delay=scheduled[1])
 
-    def conclude(self, error: Exception, now: float) -> Exception:
+    def conclude(self, error: Exception, now: float) -> Exception | None:
         """Turn what stamina let through into what the consumer gets.
 
         Returns:
-            A `GiveUpError` with its cause; or the error itself if it is no failure of the stream.
+            A `GiveUpError` with its cause; the error itself if it is no failure of the stream;
+            None if it is one that nobody waits for any more, because the source was closed.
         """
-        failure = None if self.finished else self._failure_of(error, now)
+        failure = self._failure_of(error, now)
         if failure is None or error is not self._outage.cause:
             return error
+        if self.finished:
+            return None
         self._scheduled = None
         failures = tuple(self._outage.failures)
         outcome = GiveUpError(failures=failures, url=self.url, last_event_id=self.last_event_id)

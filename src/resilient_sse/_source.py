@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
+from resilient_sse._redact import redact_text
 from resilient_sse._session import Session
 from resilient_sse._settings import Settings
 from resilient_sse.errors import CursorError
@@ -130,6 +131,7 @@ class Source:
         self._session = Session(self._settings)
         # Where no rule applies to single events, they are taken straight from the queue.
         ready = self._session.ready
+        self._plain = ready is not None
         self._ready: list[ServerSentEvent] = [] if ready is None else ready
         self._entered = self._left = False
         self._response: Any = None
@@ -170,13 +172,13 @@ class Source:
 
     def _cursor_error(self, what: str, error: Exception) -> CursorError:
         key = self._settings.cursor_key
-        made = CursorError(f"the cursor store could not {what} {key!r}: {error!r}", key=key)
+        shown = self._session.url if key == self._settings.url else key
+        story = redact_text(f"{shown!r}: {error!r}")
+        made = CursorError(f"the cursor store could not {what} {story}", key=key)
         made.__cause__ = error
         return made
 
-    @staticmethod
-    def _now() -> float:
-        return monotonic()
+    _now = staticmethod(monotonic)
 
 
 def busy() -> RuntimeError:

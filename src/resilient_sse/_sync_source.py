@@ -183,9 +183,9 @@ class SyncReconnectingEventSource(Source):
             stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
         except Exception as error:
             with self._deciding:
-                if session.finished:  # closed meanwhile, and nobody waits for it any more
-                    return
                 outcome = session.conclude(error, self._now())
+            if outcome is None:
+                return
             if outcome is error:
                 raise
             raise outcome from outcome.__cause__
@@ -206,7 +206,8 @@ class SyncReconnectingEventSource(Source):
                 if cut.is_set():
                     msg = f"no response headers within {limit:g} s"
                     raise httpx.ReadTimeout(msg) from error
-                raise _http.as_failure(error) from error.__cause__
+                failure = _http.as_failure(error)
+                raise failure from failure.__cause__
         self._response = response
         self._wire.carries(response)
         headers = _http.headers_of(response)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from resilient_sse._redact import redact_text
+from resilient_sse._redact import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -159,7 +159,7 @@ class GiveUpError(SSEError):
         """Tell in one line what was tried, why it failed and where to go on."""
         last = self.failure
         times = "1 failure" if last.attempt == 1 else f"{last.attempt} failures"
-        error = redact_text(str(last.error)) or "no message"
+        error = explain(last.error) or "no message"
         resume = f"; resume from event id {self.last_event_id!r}" if self.last_event_id else ""
         return (
             f"gave up on {self.url} after {times} in {last.outage_seconds:.1f} s: "

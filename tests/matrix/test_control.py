@@ -160,7 +160,6 @@ def _drain(world: World, source: Any) -> Any:
     return drain if world.stack.is_async else drain_here
 
 
-@pytest.mark.xfail(strict=True, reason="the session waits and goes on after the policy closed it")
 def test_close_from_the_policy(home: World) -> None:
     """A policy that closes the source has the last word, whatever it returns."""
     sources: list[Any] = []
@@ -180,11 +179,8 @@ def test_close_from_the_policy(home: World) -> None:
     assert recorder.names[-2:] == ["Disconnected", "Closed"]
 
 
-def test_close_before_a_failure(home: World, request: pytest.FixtureRequest) -> None:
+def test_close_before_a_failure(home: World) -> None:
     """An attempt that fails when the source is closed already ends it normally."""
-    if home.stack.is_async:
-        reason = "conclude() returns the failure of a closed source to be raised"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
 
     def prepare(_request: Any, _attempt: Any) -> None:
         if home.stack.is_async:
@@ -204,9 +200,9 @@ def test_close_at_any_moment(home: World, answer: Connection) -> None:
     _close_at_many_moments(home, answer)
 
 
-def test_close_at_any_moment_of_a_bad_time(thread: World) -> None:
+def test_close_at_any_moment_of_a_bad_time(home: World) -> None:
     """The same while every attempt fails."""
-    _close_at_many_moments(thread, Connection(status=503))
+    _close_at_many_moments(home, Connection(status=503))
 
 
 def _close_at_many_moments(home: World, answer: Connection) -> None:

@@ -175,11 +175,8 @@ def test_upgrade(trusting: World) -> None:
     assert trusting.read(server).wait().data == ["one", "two"]
 
 
-def test_certificate_that_is_not_trusted(home: World, request: pytest.FixtureRequest) -> None:
+def test_certificate_that_is_not_trusted(home: World) -> None:
     """A server that cannot prove who it is, is a failure to connect, and the error says so."""
-    if home.stack.runtime == "trio":
-        reason = "httpx's ConnectError is empty on trio, and its cause is not told"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     server = home.serve(ssl_context=server_tls())
     reading = home.read(server, policy=lambda _failure: None)
     reading.join()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from resilient_sse import lifecycle
-from resilient_sse._redact import redact_text
+from resilient_sse._redact import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ _WRITERS: Final[dict[type[lifecycle.LifecycleEvent], Callable[[Any, Any], None]]
 
 def _facts(failure: Failure) -> dict[str, object]:
     """Flatten a failure into keys of a log line."""
-    name, message = type(failure.error).__name__, redact_text(str(failure.error))
+    name, message = type(failure.error).__name__, explain(failure.error)
     facts: dict[str, object] = {
         "kind": str(failure.kind),
         "error": f"{name}: {message}" if message else name,
