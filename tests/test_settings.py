@@ -47,11 +47,11 @@ def test_bad_urls(source: Any, url: Any, error: type[Exception], words: str) -> 
         ({"until": "[DONE]"}, TypeError),
         ({"policy": 3.0}, TypeError),
         ({"decoder": "sse"}, TypeError),
-        ({"content": iter([b"x"])}, TypeError),
+        ({"content": [b"x"]}, TypeError),
         ({"last_event_id": "a\r\nX: y"}, ValueError),
         ({"last_event_id": "x" * 10_000}, ValueError),
     ],
-    ids=str,
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 def test_bad_keywords(keywords: dict[str, Any], error: type[Exception]) -> None:
     """A keyword that makes no sense is named in the error."""

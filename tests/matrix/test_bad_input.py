@@ -49,7 +49,7 @@ class _CoroutineCallable:
         ({"until": "done"}, TypeError, "until must be callable"),
         ({"prepare_request": {}}, TypeError, "prepare_request must be callable"),
         ({"decoder": "json"}, TypeError, "decoder must be callable"),
-        ({"content": iter([b"x"])}, TypeError, "content must be str or bytes"),
+        ({"content": [b"x"]}, TypeError, "content must be str or bytes"),
         ({"connect_timeout": 0}, ValueError, "connect_timeout must be"),
         ({"connect_timeout": math.inf}, ValueError, "connect_timeout must be"),
         ({"connect_timeout": None}, TypeError, "connect_timeout must be"),
@@ -65,7 +65,7 @@ class _CoroutineCallable:
         ({"last_event_id": "a\nb"}, ValueError, "cannot be sent"),
         ({"last_event_id": "x" * 100_000}, ValueError, "cannot be sent"),
     ],
-    ids=str,
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 def test_at_construction(source: Any, keywords: dict[str, Any], error: Any, words: str) -> None:
     """The constructor names the keyword, what it must be and what it was."""
