@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterable
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
 LAST = 5
 PER_CONNECTION = 3
@@ -71,10 +72,10 @@ APP = Starlette(
 
 
 @contextmanager
-def serve() -> Generator[str]:
-    """Run the server in a thread; gives its URL."""
+def serve(app: ASGIApp = APP) -> Generator[str]:
+    """Run a server in a thread; gives its URL."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = uvicorn.Server(uvicorn.Config(APP, log_level="error", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
         thread.start()
         try:
