@@ -7,7 +7,6 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import click
 import httpx
@@ -82,7 +81,7 @@ class Target:
             "retry_unsafe": self.retry_unsafe,
         }
         try:
-            _ = urlsplit(self.url).port, httpx.URL(self.url)  # they raise if it is none
+            httpx.URL(self.url)  # raises if it is none
             return ReconnectingEventSource(self.url, **given, **options)
         except (ValueError, httpx.InvalidURL) as error:
             raise click.UsageError(str(error)) from error
