@@ -291,7 +291,7 @@ async def _settle(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
 def _chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
     chunks: AsyncIterator[bytes] = aiter(response.aiter_raw())
     encoding = _http.encoding_of(response)
-    return AsyncInflated(chunks, encoding) if encoding else chunks
+    return aiter(AsyncInflated(chunks, encoding)) if encoding else chunks
 
 
 async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
