@@ -57,12 +57,15 @@ class Inflater:
             self._may_be_raw = False
             if chunk[0] & 15 != _DEFLATED:
                 self._stream = zlib.decompressobj(_RAW)
-        while piece := self._inflate(chunk):
-            yield piece
-            chunk = self._stream.unconsumed_tail
+        more = True
+        while more:
+            piece = self._inflate(chunk)
+            if piece:
+                yield piece
+            chunk, more = self._stream.unconsumed_tail, bool(piece)
             if self._stream.eof:  # RFC 1952 2.2: one gzip member may follow another
                 chunk = self._stream.unused_data
-                self._stream = zlib.decompressobj(_DETECT)
+                self._stream, more = zlib.decompressobj(_DETECT), bool(chunk)
 
     def _inflate(self, chunk: bytes) -> bytes:
         try:
