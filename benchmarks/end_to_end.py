@@ -16,6 +16,7 @@ import platform
 import statistics
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING, NamedTuple
@@ -98,7 +99,8 @@ def drop_to_request(address: str, count: int, name: str) -> float | None:
         print(f"  ({name} is left out: {error})")
         return None
     with urlopen(f"{address}/gaps") as answer:  # noqa: S310 - our own server
-        return statistics.median(json.load(answer)) * 1e3
+        gaps: list[float] = json.load(answer)
+    return statistics.median(gaps) * 1e3
 
 
 def many(address: str, count: int, seconds: float, rounds: int) -> dict[str, Results]:
@@ -133,9 +135,8 @@ def measure_all(address: str, only: str | None, rounds: int, *, quick: bool) -> 
     for name, workload in WORKLOADS.items():
         if only in {None, name}:
             smaller = workload._replace(events=workload.events // (4 if quick else 1))
-            done[name] = take_turns(
-                list(PEERS), rounds, lambda peer, load=smaller: cpu_per_event(address, load, peer)
-            )
+            measure = partial(cpu_per_event, address, smaller)
+            done[name] = take_turns(list(PEERS), rounds, measure)
             show(name, "µs of CPU per event", done[name])
     if only in {None, "drop"}:
         done["drop"] = take_turns(

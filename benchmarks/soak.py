@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -122,14 +123,16 @@ def memory() -> int:
 
 def resources(tasks: int) -> dict[str, int]:
     """What is open now."""
-    links = [os.readlink(f"/proc/self/fd/{fd}") for fd in _descriptors()]
-    sockets = sum(link.startswith("socket:") for link in links)
+    sockets = sum(link.startswith("socket:") for link in _open_files())
     return {"sockets": sockets, "threads": threading.active_count(), "tasks": tasks}
 
 
-def _descriptors() -> list[str]:
-    names = os.listdir("/proc/self/fd")
-    return [name for name in names if Path(f"/proc/self/fd/{name}").exists()]
+def _open_files() -> list[str]:
+    found = list[str]()
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the folder that is being listed
+            found.append(str(link.readlink()))
+    return found
 
 
 async def tasks() -> int:

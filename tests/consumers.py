@@ -61,8 +61,9 @@ class Consumer:
         self._client: Any = None
         self._arguments = (url,)
         self._keep = keep
-        listen = (self.recorder, lambda _: self.heard.append(time.monotonic()))
-        self._options = {**options, "hooks": (*listen, *hooks) if keep else hooks}
+        listen = (self.recorder, self._hear)
+        everybody = (*listen, *hooks) if keep else hooks
+        self._options: dict[str, Any] = {**options, "hooks": everybody}
         self._news = threading.Condition()
         self._over = False
         self.source: Any = None
@@ -148,6 +149,9 @@ class Consumer:
             self.times.append(time.monotonic())
 
         self._tell(change)
+
+    def _hear(self, _told: object) -> None:
+        self.heard.append(time.monotonic())
 
     def _began(self, source: Any) -> None:
         self._tell(lambda: setattr(self, "source", source))

@@ -24,10 +24,11 @@ def build(client: Any = None, last_event_id: str = "", **keywords: Any) -> httpx
     """Build the request of an attempt."""
     settings = make_settings("http://h/e", **keywords)
     attempt = Attempt(1, None, last_event_id)
-    return _http.build_request(client or httpx.AsyncClient(), settings, attempt)
+    request: httpx.Request = _http.build_request(client or httpx.AsyncClient(), settings, attempt)
+    return request
 
 
-def respond(status: int = 200, **headers: str) -> httpx.Response:
+def respond(status: int = 200, **headers: Any) -> httpx.Response:
     """Make the response to a request."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx.Response(status, headers=named, request=httpx.Request("GET", "http://h/e"))
@@ -106,7 +107,7 @@ def test_set_read_timeout() -> None:
 # -- where it may go ---------------------------------------------------------------------------
 
 
-def redirect(sent: str, location: str, *, hops: int = 0, **headers: str) -> Any:
+def redirect(sent: str, location: str, *, hops: int = 0, **headers: Any) -> Any:
     """Judge a redirect of a request that was sent with these headers."""
     request = httpx.Request(
         "GET", sent, headers={k.replace("_", "-"): v for k, v in headers.items()}
@@ -118,7 +119,7 @@ def redirect(sent: str, location: str, *, hops: int = 0, **headers: str) -> Any:
     )
 
 
-SECRETS = {
+SECRETS: dict[str, Any] = {
     "authorization": "Bearer s",
     "cookie": "a=b",
     "x_api_key": "k",
@@ -293,7 +294,7 @@ def test_headers_for_hooks_have_no_cookies() -> None:
     ("headers", "encoding"),
     [({}, ""), ({"content_encoding": "Identity"}, ""), ({"content_encoding": " GZip"}, "gzip")],
 )
-def test_encoding_of(headers: dict[str, str], encoding: str) -> None:
+def test_encoding_of(headers: dict[str, Any], encoding: str) -> None:
     """Raw bytes are the stream unless a content encoding says otherwise."""
     assert _http.encoding_of(respond(**headers)) == encoding
 

@@ -15,7 +15,7 @@ import traceback
 import tracemalloc
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 import pytest
@@ -53,6 +53,7 @@ from tests.consumers import RUNTIMES, Consumer, consume
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from resilient_sse import Failure
     from resilient_sse.testing import RecordedRequest
 
 PEM: Final = Path(__file__).with_name("localhost.pem")
@@ -88,6 +89,10 @@ def secrets_in(text: str) -> list[str]:
 def sent(request: RecordedRequest) -> str:
     """All that a server was told by a request."""
     return f"{request.path}?{request.query} {dict(request.headers)} {request.body!r}"
+
+
+def never(_failure: Failure) -> None:
+    """A policy that gives up at once."""
 
 
 def once(consumer: Consumer) -> GiveUpError:
@@ -226,8 +231,13 @@ class Evil:
         return []
 
 
+def evil_decoder(**_keywords: Any) -> Evil:
+    """Make one for a connection."""
+    return Evil()
+
+
 @pytest.mark.parametrize(
-    "options", [{"cursor": Evil()}, {"decoder": lambda **_: Evil()}], ids=["store", "decoder"]
+    "options", [{"cursor": Evil()}, {"decoder": evil_decoder}], ids=["store", "decoder"]
 )
 def test_no_cursor_can_inject_a_header(runtime: str, options: dict[str, Any]) -> None:
     """Neither a store's nor a decoder's, whatever is in it."""
@@ -423,7 +433,7 @@ def test_cookies_are_not_told_to_hooks(runtime: str) -> None:
 class Peak:
     """The memory that Python objects took at most inside the block, in bytes, above the start."""
 
-    def __enter__(self) -> Peak:
+    def __enter__(self) -> Self:
         tracemalloc.start()
         self._start = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
@@ -493,9 +503,7 @@ def test_memory_is_bounded(runtime: str, name: str) -> None:
     """Whatever is endless ends in an error, within a few megabytes."""
     script, kind = ENDLESS[name]
     with ScriptedServer([script]) as server, Peak() as peak:
-        consumer = consume(
-            runtime, server.url, keep=False, max_event_size=MIB, policy=lambda _: None
-        )
+        consumer = consume(runtime, server.url, keep=False, max_event_size=MIB, policy=never)
 
     assert isinstance(once(consumer).failure.error, kind)
     assert peak.bytes < 8 * MIB
@@ -512,7 +520,7 @@ def test_memory_is_bounded_when_a_bomb_is_a_stream(runtime: str, pattern: bytes)
         return False
 
     with ScriptedServer([Connection(raw(bomb), headers=GZIP)]) as server, Peak() as peak:
-        once(consume(runtime, server.url, keep=False, until=until, policy=lambda _: None))
+        once(consume(runtime, server.url, keep=False, until=until, policy=never))
 
     assert seen["x"] == pattern.count(b"data") * (4 * (MIB // len(pattern)))
     assert len(bomb) < MIB // 64
@@ -524,7 +532,7 @@ def test_memory_is_bounded_when_comments_never_end(runtime: str) -> None:
     block = raw(comment("heartbeat") * 4096)
     script = [Connection(*[block] * 130, event("x"))]
     with ScriptedServer(script) as server, Peak() as peak:
-        error = once(consume(runtime, server.url, keep=False, policy=lambda _: None))
+        error = once(consume(runtime, server.url, keep=False, policy=never))
 
     assert error.failure.progress
     assert peak.bytes < 4 * MIB
@@ -532,7 +540,7 @@ def test_memory_is_bounded_when_comments_never_end(runtime: str) -> None:
 
 def test_redirects_without_end_end(runtime: str) -> None:
     """After twenty, as in browsers; it is not tried again."""
-    with ScriptedServer(then=lambda _: redirect("/again?token=hushquery")) as server:
+    with ScriptedServer(then=redirect("/again?token=hushquery")) as server:
         error = once(consume(runtime, server.url))
 
         assert len(server.requests) == 21
@@ -557,7 +565,7 @@ def test_an_attempt_ends_in_time(runtime: str, script: Connection) -> None:
     """`connect_timeout` is for all that happens before the stream, however slowly it comes."""
     began = time.monotonic()
     with ScriptedServer(then=script) as server:
-        error = once(consume(runtime, server.url, connect_timeout=0.4, policy=lambda _: None))
+        error = once(consume(runtime, server.url, connect_timeout=0.4, policy=never))
 
     assert error.failure.kind is FailureKind.TIMEOUT
     assert time.monotonic() - began < 5
@@ -569,7 +577,7 @@ def test_a_slow_page_behind_an_error_is_not_waited_for(runtime: str, status: int
     began = time.monotonic()
     body = forever(raw(b"x"), pause(0.05))
     with ScriptedServer([Connection(body, status=status)]) as server:
-        error = once(consume(runtime, server.url, policy=lambda _: None))
+        error = once(consume(runtime, server.url, policy=never))
 
     assert isinstance(error.failure.error, StatusError)
     assert 0 < len(error.failure.error.body) < 100

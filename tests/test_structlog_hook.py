@@ -44,7 +44,7 @@ BUSY_FACTS = {
     "outage_seconds": 0.0,
     "status_code": 503,
 }
-TOTALS = {"seconds": 2.5, "events": 3, "bytes": 40}
+TOTALS: dict[str, Any] = {"seconds": 2.5, "events": 3, "bytes": 40}
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_ids_that_no_header_can_carry(cursor: str) -> None:
 def test_sendable_ids_are_legal_headers(cursor: str) -> None:
     """Whatever is called sendable passes h11's own check, as UTF-8."""
     value = encode_last_event_id(cursor)
-    headers = [("Host", "h"), ("Last-Event-ID", value)]
+    headers = [(b"Host", b"h"), (b"Last-Event-ID", value)]
     import h11  # noqa: PLC0415 - only to ask the one who checks on the wire
 
     sent = h11.Connection(h11.CLIENT).send(h11.Request(method="GET", target="/", headers=headers))

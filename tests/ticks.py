@@ -14,13 +14,14 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from resilient_sse.testing import Connection, ScriptedServer, event
-from resilient_sse.testing._listener import Listener
+from resilient_sse.testing._listener import Listener, reserve_port
 from resilient_sse.testing._steps import Live, News
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from resilient_sse.testing import RecordedRequest
+    from resilient_sse.testing._peer import Peer
 
 INTERVAL: Final = 0.02
 
@@ -64,11 +65,10 @@ class TickServer(ScriptedServer):
 
 def slow_loris(port: int) -> Listener:
     """Answer every client with one byte of a header every 50 ms."""
-    from resilient_sse.testing._listener import reserve_port  # noqa: PLC0415 - for this alone
 
-    def serve(peer: object) -> None:
+    def serve(peer: Peer) -> None:
         for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 10_000:
-            peer.send(bytes([byte]))  # type: ignore[attr-defined]
+            peer.send(bytes([byte]))
             time.sleep(0.05)
 
     return Listener(reserve_port(port), serve)
@@ -84,10 +84,9 @@ def main() -> None:
     parser.add_argument("--slow-loris", action="store_true")
     options = parser.parse_args()
     if options.slow_loris:
-        loris = slow_loris(options.port)
+        slow_loris(options.port)
     else:
-        loris = TickServer(options.port, options.epoch, options.pem, options.chunk_size)
-        loris.start()
+        TickServer(options.port, options.epoch, options.pem, options.chunk_size).start()
     print("ready", flush=True)
     threading.Event().wait()
 

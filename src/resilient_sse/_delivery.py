@@ -52,7 +52,7 @@ class Delivery:
             self.queue.extend(reversed(events))
         cursor = decoder.last_event_id
         if cursor != self.cursor:
-            self._move(cursor)
+            self._move(cursor, events)
         return len(events)
 
     def _fresh(self, events: list[ServerSentEvent], decoder: Decoder) -> list[ServerSentEvent]:
@@ -66,10 +66,13 @@ class Delivery:
         own_ids.clear()
         return fresh
 
-    def _move(self, cursor: str) -> None:
+    def _move(self, cursor: str, events: list[ServerSentEvent]) -> None:
         self.cursor = cursor
         if sendable(cursor):
             self.resumable = cursor
+        else:  # perhaps one that came before it in the same chunk can be resumed from
+            ids = (event.id for event in reversed(events))
+            self.resumable = next(filter(sendable, ids), self.resumable)
         if self._acks is not None and not self.queue:
             self._acks.moved(cursor)
 

@@ -221,7 +221,7 @@ def _timestamp(http_date: str) -> float | None:
 
 def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401
     """Return the response's headers for hooks, without the cookies."""
-    headers = httpx.Headers(dict(response.headers.items()))
+    headers = httpx.Headers(dict(response.headers.items()), encoding="utf-8")
     if "set-cookie" in headers:
         headers["set-cookie"] = "***"
     return headers

@@ -43,6 +43,7 @@ from resilient_sse.lifecycle import (
     Connected,
     Connecting,
     ConnectionState,
+    ConnectionTotals,
     Disconnected,
     GaveUp,
     RetryScheduled,
@@ -63,13 +64,12 @@ _source_ids: Final = itertools.count(1)
 class _Connection:
     """The open connection: its decoder and its totals."""
 
-    __slots__ = ("bytes", "decoder", "events", "opened_at")
+    __slots__ = ("decoder", "opened_at", "totals")
 
     def __init__(self, decoder: Decoder, opened_at: float) -> None:
         self.decoder = decoder
         self.opened_at = opened_at
-        self.events = 0
-        self.bytes = 0
+        self.totals = ConnectionTotals()
 
 
 class Session:
@@ -126,7 +126,13 @@ class Session:
         if self.finished:  # perhaps from another thread, while this one was decoding
             self._delivery.queue.clear()
             return []
+        if events and self._connection is not None:
+            self._note_first_event(self._connection.totals, now)
         return self._delivery.take(events)
+
+    def _note_first_event(self, totals: ConnectionTotals, now: float) -> None:
+        if totals.first_event_seconds is None:
+            totals.first_event_seconds = now - self._attempt_began
 
     # -- Resume --------------------------------------------------------------------------------
 
@@ -189,7 +195,7 @@ class Session:
             self.close("no content", now)
         if self.finished:
             return False
-        self._connection = _Connection(self._decoder(), now)
+        connection = self._connection = _Connection(self._decoder(), now)
         self.state = ConnectionState.OPEN
         self._hooks.emit(
             Connected,
@@ -198,6 +204,7 @@ class Session:
             headers=headers,
             seconds=now - self._attempt_began,
             resumed=bool(self._attempt.last_event_id),
+            totals=connection.totals,
         )
         return True
 
@@ -224,9 +231,9 @@ class Session:
         connection = self._connection
         if connection is None:  # closed from another thread while this one was reading
             return
-        connection.bytes += len(chunk)
+        connection.totals.bytes += len(chunk)
         events = connection.decoder.feed(chunk)
-        connection.events += self._delivery.fill(events, connection.decoder)
+        connection.totals.events += self._delivery.fill(events, connection.decoder)
 
     def request_reconnect(self) -> None:
         """Have the connection or the wait dropped, and a new connection opened at once."""
@@ -263,8 +270,8 @@ class Session:
             Disconnected,
             failure=failure,
             seconds=now - connection.opened_at,
-            events=connection.events,
-            bytes=connection.bytes,
+            events=connection.totals.events,
+            bytes=connection.totals.bytes,
         )
         return None if failure else error
 
@@ -272,7 +279,7 @@ class Session:
         self, connection: _Connection, error: Exception | None, now: float
     ) -> Failure | None:
         open_for = now - connection.opened_at
-        progress = connection.events > 0 or open_for >= self._settings.reset_after
+        progress = connection.totals.events > 0 or open_for >= self._settings.reset_after
         if progress:
             self._outage.end()
         if connection.decoder.retry is not None:

@@ -14,7 +14,7 @@ a number that grows with every source made in this process.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,6 +29,7 @@ __all__ = [
     "Connected",
     "Connecting",
     "ConnectionState",
+    "ConnectionTotals",
     "Disconnected",
     "GaveUp",
     "Hook",
@@ -48,6 +49,27 @@ class ConnectionState(StrEnum):
     """Between a failure and the next attempt."""
     CLOSED = "closed"
     """Done: nothing more will come."""
+
+
+class ConnectionTotals:
+    """What one connection has received so far; it grows for as long as the connection is open.
+
+    A hook may keep it and read it whenever it likes, from any thread, so that nothing has to be
+    called for every event. Only the session writes it.
+
+    Attributes:
+        events: How many events it has dispatched.
+        bytes: How many bytes of body it has received, after content decoding.
+        first_event_seconds: Seconds from the start of the attempt to its first event; None until
+            there is one.
+    """
+
+    __slots__ = ("bytes", "events", "first_event_seconds")
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.bytes = 0
+        self.first_event_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +108,7 @@ class Connected(LifecycleEvent):
         headers: The response's headers, names in lower case, cookies redacted.
         seconds: From the start of the attempt to the response's headers.
         resumed: Whether a cursor was sent.
+        totals: What the connection has received, live.
     """
 
     attempt: int
@@ -93,6 +116,7 @@ class Connected(LifecycleEvent):
     headers: Mapping[str, str]
     seconds: float
     resumed: bool
+    totals: ConnectionTotals = field(default_factory=ConnectionTotals, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

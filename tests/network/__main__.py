@@ -10,9 +10,7 @@ def main() -> None:
     """Make every experiment once."""
     if reason := unavailable():
         raise SystemExit(reason)
-    print(
-        "| fault | what the consumer's hooks see | asyncio | trio | threads |\n|---|---|---|---|---|"
-    )
+    print("| fault | failures | asyncio | trio | threads |\n|---|---|---|---|---|")
     for name, fault in FAULTS.items():
         found = inside(name)
         kinds = sorted({kind for runtime in found.values() for kind in runtime["failures"]})

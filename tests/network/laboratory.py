@@ -232,7 +232,8 @@ def trusting(asynchronous: bool) -> Any:
 
 def experiment(name: str, lab: Laboratory) -> dict[str, Any]:
     """Let the events flow, do it, and see how long until they flow again."""
-    options, url, server = dict(_OPTIONS), f"http://127.0.0.1:{PORT}/ticks", ()
+    options, url = dict(_OPTIONS), f"http://127.0.0.1:{PORT}/ticks"
+    server: tuple[str, ...] = ()
     if name == "packets_dropped_keepalive":
         options |= {"idle_timeout": None, "client": impatient_keepalive}
     elif name == "certificate_expired":
@@ -267,7 +268,7 @@ def findings(consumer: Consumer, began: float, moment: float) -> dict[str, Any]:
     return {
         "seconds": round(flowing - moment, 3),
         "failures": [str(failure.kind) for failure in consumer.failures],
-        "story": f"{type(consumer.failures[0].error).__name__}: {explain(consumer.failures[0].error)}",
+        "story": explain(consumer.failures[0].error),
     }
 
 
@@ -285,7 +286,7 @@ def main() -> None:
         try:
             found = experiment(sys.argv[1], Laboratory(Path(folder)))
         finally:
-            subprocess.run(["umount", "/etc/hosts", "/etc/resolv.conf"], check=False)
+            run("umount /etc/hosts /etc/resolv.conf")
     print(json.dumps(found))
 
 

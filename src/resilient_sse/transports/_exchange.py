@@ -152,11 +152,12 @@ class Body(httpx.AsyncByteStream):
             self._release(self._stream)
 
 
-def body_of(response: httpx.Response) -> Body | None:
+def body_of(response: Any) -> Body | None:  # noqa: ANN401 - of any client
     """Return the body that the transport gave to a response, if it is one of ours.
 
     The client wraps it in a stream that measures time, and reading through the response adds
     another layer: together they cost as much as the rest of a read.
     """
-    body = getattr(response.stream, "_stream", response.stream)
+    stream = getattr(response, "stream", None)
+    body = getattr(stream, "_stream", stream)
     return body if isinstance(body, Body) else None

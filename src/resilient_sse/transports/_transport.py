@@ -139,7 +139,9 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
 def _origin(request: httpx.Request) -> _Origin:
     url = request.url
     if url.scheme not in _PORTS:
-        raise httpx.UnsupportedProtocol(f"the URL must begin with http:// or https://: {url}")
+        raise httpx.UnsupportedProtocol(
+            f"the URL must begin with http:// or https://, not {url.scheme}://"
+        )
     host = url.raw_host.decode("ascii")
     server_name = request.extensions.get("sni_hostname") or host
     return _Origin(url.scheme, host, url.port or _PORTS[url.scheme], server_name)
