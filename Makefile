@@ -101,7 +101,7 @@ types: $(VENV)/.test $(VENV)/.lint ## Check types with mypy and pyright
 	@echo "==> Checking types with mypy"
 	@$(BIN)/mypy $(CODE)
 	@echo "==> Checking types with pyright"
-	@$(BIN)/pyright --pythonpath $(BIN)/python $(CODE)
+	@$(BIN)/pyright --pythonpath $(BIN)/python
 
 .PHONY: layers
 layers: $(VENV)/.lint ## Check that imports go one way, from plug-ins down to values

@@ -22,6 +22,7 @@ _KNOWN: Final = frozenset({"gzip", "x-gzip", "deflate"})
 _DETECT: Final = 32 + zlib.MAX_WBITS  # a gzip header or a zlib header
 _RAW: Final = -zlib.MAX_WBITS
 _DEFLATED: Final = 8
+_GZIP: Final = b"\x1f"  # RFC 1952 2.2: after one member of a gzip file may come another
 
 
 def is_known(encoding: str) -> bool:
@@ -59,13 +60,16 @@ class Inflater:
                 self._stream = zlib.decompressobj(_RAW)
         more = True
         while more:
+            if self._stream.eof:
+                if chunk[:1] != _GZIP:
+                    return  # what is not compressed is not part of the body
+                self._stream = zlib.decompressobj(_DETECT)
             piece = self._inflate(chunk)
             if piece:
                 yield piece
-            chunk, more = self._stream.unconsumed_tail, bool(piece)
-            if self._stream.eof:  # RFC 1952 2.2: one gzip member may follow another
-                chunk = self._stream.unused_data
-                self._stream, more = zlib.decompressobj(_DETECT), bool(chunk)
+            ended = self._stream.eof
+            chunk = self._stream.unused_data if ended else self._stream.unconsumed_tail
+            more = bool(piece) or (ended and bool(chunk))
 
     def _inflate(self, chunk: bytes) -> bytes:
         try:
