@@ -47,7 +47,7 @@ def test_the_screen_shows_a_stream_through_an_outage() -> None:
                     "░ waiting for" in text
                     and "next try in" in text
                     and "503" in text
-                    and "2 failures" in text
+                    and "2 failur" in text
                 )
             )
             process.send_signal(signal.SIGINT)
