@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 PEM = Path(__file__).with_name("localhost.pem")
 X = b"data: x\n\n"
-PATIENCE = httpx.Timeout(5, read=0.1)
+PATIENCE = httpx.Timeout(5, read=0.5)
 
 pytestmark = pytest.mark.anyio
 
