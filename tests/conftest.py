@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import stamina
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 # Machines that run tests are shared: a slow example is not a wrong one.
 settings.register_profile("resilient_sse", deadline=None)
 settings.load_profile("resilient_sse")
+
+# stamina imports what it reports to at the first retry, which reads files.
+stamina.instrumentation.get_on_retry_hooks()
 
 
 @pytest.fixture(params=["asyncio", "trio"])
