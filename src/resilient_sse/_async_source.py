@@ -17,8 +17,8 @@ import stamina
 from resilient_sse import _http
 from resilient_sse._client import default_async_client
 from resilient_sse._settled import Settled
-from resilient_sse._source import Source, busy
-from resilient_sse.errors import StreamEnded
+from resilient_sse._source import LAST_SAVE_SECONDS, Source, busy
+from resilient_sse.errors import CursorError, StreamEnded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from resilient_sse._event import ServerSentEvent
     from resilient_sse._failure import Attempt
+    from resilient_sse._saving import Operation
 
 __all__ = ["ReconnectingEventSource"]
 
@@ -42,10 +43,13 @@ class ReconnectingEventSource(Source[Any]):
     _pulling = False
     _scope: anyio.CancelScope | None = None
     _pull_over: anyio.Event | None = None
+    _acked: anyio.Event | None = None
+    _saving: anyio.Lock
 
     async def __aenter__(self) -> Self:
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
+        self._saving = anyio.Lock()
         await self._load_cursor()
         if self._client is None:
             self._client = default_async_client()
@@ -58,6 +62,8 @@ class ReconnectingEventSource(Source[Any]):
         traceback: TracebackType | None,
     ) -> None:
         self._left = True
+        with anyio.move_on_after(LAST_SAVE_SECONDS, shield=True), suppress(CursorError):
+            await self._save_cursor()  # at worst what it would save comes again
         with anyio.CancelScope(shield=True):
             await self.aclose()
             if self._pulling:  # another task, which is about to leave
@@ -106,6 +112,8 @@ class ReconnectingEventSource(Source[Any]):
             ValueError: If the event was not delivered, or is acknowledged already.
         """
         self._session.ack(event)
+        if self._acked is not None:
+            self._acked.set()
         return Settled(self._save_cursor)
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
@@ -118,27 +126,43 @@ class ReconnectingEventSource(Source[Any]):
         try:
             while True:
                 self._session.acknowledge()
-                await self._save_cursor()
+                if self._session.save_is_due(self._now()):
+                    await self._interruptible(self._save_cursor)
                 if due := take(self._now()):
                     return due
                 if self._session.finished:
                     await self._finish()
                     raise StopAsyncIteration
-                await self._advance()
+                await self._interruptible(self._advance)
         finally:
             self._pulling = False
             if self._pull_over is not None:
                 self._pull_over.set()
 
-    async def _advance(self) -> None:
-        """Open a connection or read from it, until it is done or interrupted."""
-        if self._session.must_drop:
-            await self._drop()
+    async def _interruptible(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step, until it is done or interrupted by `aclose` or `reconnect`."""
         try:
             with anyio.CancelScope() as self._scope:
-                await (self._open() if self._chunks is None else self._read(self._chunks))
+                await step()
         finally:
             self._scope = None
+
+    async def _advance(self) -> None:
+        """Open a connection or read from it, or wait for room to do so."""
+        if self._session.full:
+            await self._make_room()
+            return
+        if self._session.must_drop:
+            await self._drop()
+        await (self._open() if self._chunks is None else self._read(self._chunks))
+
+    async def _make_room(self) -> None:
+        """Wait for an acknowledgement or for the store."""
+        if self._session.awaits_ack:
+            self._acked = anyio.Event()
+            await self._acked.wait()
+        else:
+            await self._save_cursor(patient=True)
 
     async def _read(self, chunks: AsyncIterator[bytes]) -> None:
         error: Exception
@@ -239,26 +263,60 @@ class ReconnectingEventSource(Source[Any]):
     # -- The cursor store ----------------------------------------------------------------------
 
     async def _load_cursor(self) -> None:
-        store, key = self._settings.cursor, self._settings.cursor_key
+        store: Any = self._settings.cursor
         if store is None:
             return
-        try:
-            cursor = await _settle(store.load(key))
-        except Exception as error:
-            raise self._cursor_error("load", error) from error
-        if cursor:
-            self._session.resume_from(cursor)
+        load = getattr(store, "aload", store.load)
 
-    async def _save_cursor(self) -> None:
-        store, key = self._settings.cursor, self._settings.cursor_key
-        cursor = self._session.unsaved()
-        if store is None or cursor is None:
+        async def use() -> None:
+            if cursor := await _settle(load(self._settings.cursor_key)):
+                self._session.resume_from(cursor)
+
+        await self._with_store("load", use, patient=True)
+
+    async def _save_cursor(self, *, patient: bool = False) -> None:
+        """Save the newest acknowledged cursor, one save at a time."""
+        store: Any = self._settings.cursor
+        if store is None:
             return
+        save = getattr(store, "asave", store.save)
+
+        async def use() -> None:
+            if (cursor := self._session.begin_save()) is not None:
+                await _settle(save(self._settings.cursor_key, cursor))
+                self._session.saved(cursor)
+
+        async with self._saving:
+            await self._with_store("save", use, patient=patient)
+
+    async def _with_store(
+        self, operation: Operation, use: Callable[[], Awaitable[None]], *, patient: bool
+    ) -> None:
+        """Use the store; once it fails, in a retry loop of stamina's."""
         try:
-            await _settle(store.save(key, cursor))
+            await use()
+        except Exception as error:  # noqa: BLE001 - the session decides
+            pending = [error]
+        else:
+            return
+
+        def delay(error: Exception) -> float | bool:
+            return self._session.store_delay(operation, error, self._now(), patient=patient)
+
+        async def store(_key: str) -> None:  # the argument is for stamina's hooks to show
+            if pending:
+                raise pending.pop()
+            await use()
+
+        store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
+        try:
+            await stamina.retry(on=delay, attempts=None, timeout=None)(store)(
+                self._settings.cursor_key
+            )
         except Exception as error:
-            raise self._cursor_error("save", error) from error
-        self._session.saved(cursor)
+            outcome = self._session.store_outcome(operation, error, self._now())
+            if outcome is not None:
+                raise outcome from outcome.__cause__
 
 
 class Batches:

@@ -20,6 +20,9 @@ The rules:
   cursor of acknowledged events is saved.
 - A failure is counted once, and only progress resets the count. The policy sees the count and
   decides; a request that may not be repeated is not repeated whatever the policy says.
+- At most ``max_unacked`` events are delivered beyond the saved cursor. A store that fails pauses
+  the saving, not the stream; only ``cursor_policy`` or that bound make the consumer feel it.
+- A refused resume, or an event that ``gap`` names, is a gap: ``on_gap`` says whether to give up.
 - Every attempt resumes from the cursor. An id that no HTTP header can carry does not become the
   cursor to resume from: events may then come twice, but none is lost.
 - Hooks hear of everything in the order that `lifecycle` states; after `Closed`, of nothing.
@@ -32,28 +35,32 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from resilient_sse._delivery import Delivery
-from resilient_sse._failure import Attempt
+from resilient_sse._failure import Attempt, Failure, FailureKind
 from resilient_sse._hooks import Hooks
 from resilient_sse._outage import Outage
 from resilient_sse._redact import redact_url
-from resilient_sse.errors import GiveUpError
+from resilient_sse._saving import Saving
+from resilient_sse.errors import GapError, GiveUpError
 from resilient_sse.lifecycle import (
     Closed,
     Comment,
     Connected,
     Connecting,
     ConnectionState,
+    CursorStoreFailed,
     Disconnected,
+    GapDetected,
     GaveUp,
     RetryScheduled,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse._failure import Failure
+    from resilient_sse._saving import Operation
     from resilient_sse._settings import Decoder, Settings
+    from resilient_sse.errors import CursorError
 
 
 _NO_CONTENT: Final = 204  # WHATWG HTML 9.2.1: how a server tells a client to stop reconnecting
@@ -82,6 +89,7 @@ class Session:
         self.state = ConnectionState.CONNECTING
         self._hooks = Hooks(settings.hooks, url=self.url, source_id=self.source_id)
         self._delivery = Delivery(settings)
+        self._saving = Saving(settings)
         self._outage = Outage(settings)
         self._connection: _Connection | None = None
         self._attempt = Attempt(0, None, "")
@@ -98,7 +106,8 @@ class Session:
 
         None if a rule applies to each event, so that only `take` may hand them out.
         """
-        plain = self._settings.until is None and self._settings.cursor is None
+        settings = self._settings
+        plain = settings.until is None and settings.cursor is None and settings.gap is None
         return self._delivery.queue if plain else None
 
     @property
@@ -126,7 +135,49 @@ class Session:
         if self.finished:  # perhaps from another thread, while this one was decoding
             self._delivery.queue.clear()
             return []
+        events = events[: self._delivery.room()]
+        if self._settings.gap is not None:
+            events = self._up_to_a_gap(events, self._settings.gap, now)
         return self._delivery.take(events)
+
+    def _up_to_a_gap(
+        self, events: list[ServerSentEvent], gap: Callable[[ServerSentEvent], object], now: float
+    ) -> list[ServerSentEvent]:
+        """Hand out what stands before a gap; then tell of the gap, and give up or go on."""
+        for count, event in enumerate(events):
+            if not gap(event):
+                continue
+            if count:
+                return events[:count]
+            self._tell_of_gap("event", cursor=self.last_event_id, event=event)
+            if self._settings.on_gap == "give up":
+                raise self._give_up_at(event, now)
+            return events[:1]
+        return events
+
+    def _tell_of_gap(
+        self,
+        reason: str,
+        *,
+        cursor: str,
+        event: ServerSentEvent | None = None,
+        status_code: int | None = None,
+    ) -> None:
+        self._hooks.emit(
+            GapDetected,
+            reason=reason,
+            last_event_id=cursor,
+            status_code=status_code,
+            event=event,
+            continues=self._settings.on_gap == "continue",
+        )
+
+    def _give_up_at(self, event: ServerSentEvent, now: float) -> GiveUpError:
+        cursor = self.last_event_id
+        failure = Failure(error=GapError(event), kind=FailureKind.GAP, last_event_id=cursor)
+        self._delivery.stop()
+        self.lost(None, now)
+        return self._give_up((failure,), now)
 
     # -- Resume --------------------------------------------------------------------------------
 
@@ -150,9 +201,74 @@ class Session:
         """Return the cursor that the store is to be given; None if it is up to date."""
         return self._delivery.unsaved()
 
+    def begin_save(self) -> str | None:
+        """Return the cursor that is saved now; None if the store is up to date."""
+        return self._delivery.begin_save()
+
     def saved(self, cursor: str) -> None:
-        """Note that the store has this cursor."""
+        """Note that the store has the cursor that `begin_save` returned."""
         self._delivery.saved(cursor)
+        self._saving.worked()
+
+    def save_is_due(self, now: float) -> bool:
+        """Say whether the store is to be given a cursor, and is not left alone for now."""
+        return self._delivery.unsaved() is not None and now >= self._saving.paused_until
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be handed out before a newer cursor is saved."""
+        return self._delivery.room() == 0 and not self.finished
+
+    @property
+    def awaits_ack(self) -> bool:
+        """Whether only an acknowledgement makes room for more."""
+        return self._delivery.unsaved() is None and self.full
+
+    def store_delay(
+        self, operation: Operation, error: BaseException, now: float, *, patient: bool
+    ) -> float | bool:
+        """Decide about a failure of the cursor store, as stamina's backoff hook.
+
+        Args:
+            operation: What failed.
+            error: The exception.
+            now: The time.
+            patient: Whether there is nothing better to do than to wait for the store; if not,
+                it is left alone for the time being, and events flow on.
+
+        Returns:
+            The seconds to wait, or False to let the exception through.
+        """
+        if not isinstance(error, Exception):
+            return False
+        delay = self._store_failed(operation, error, now)
+        if delay is None or patient:
+            return False if delay is None else delay
+        self._saving.pause(now + delay)
+        return False
+
+    def _store_failed(self, operation: Operation, error: Exception, now: float) -> float | None:
+        self._saving.noted, policy = error, self._settings.cursor_policy
+        failure = self._saving.failure(error, now, self._delivery.unsaved() or "")
+        delay = None if failure.permanent else _checked(policy(failure), policy)
+        if not self.finished:
+            self._hooks.emit(
+                CursorStoreFailed,
+                operation=operation,
+                error=error,
+                key=self._settings.cursor_key,
+                attempt=failure.attempt,
+                delay=delay,
+            )
+        return delay
+
+    def store_outcome(
+        self, operation: Operation, error: Exception, now: float
+    ) -> CursorError | None:
+        """Turn what stamina let through into what the consumer gets; None if events flow on."""
+        if self._saving.noted is not error:  # stamina is switched off
+            self._store_failed(operation, error, now)
+        return self._saving.outcome(operation, error)
 
     # -- An attempt ----------------------------------------------------------------------------
 
@@ -296,6 +412,8 @@ class Session:
         if failure is None:
             return False
         delay = _checked(self._settings.policy(failure), self._settings.policy)
+        if delay is None and self._resume_refused(failure):
+            delay = 0.0
         if delay is None:
             return False
         if not self._outage.may_repeat(self._delivery.resumable):
@@ -304,6 +422,17 @@ class Session:
         self.state = ConnectionState.WAITING
         self._scheduled = (failure, delay)
         return delay
+
+    def _resume_refused(self, failure: Failure) -> bool:
+        """Tell of a gap, if there is one; return whether to go on without the cursor."""
+        cursor = self._attempt.last_event_id
+        if not (cursor and failure.refuses_resume):
+            return False
+        self._tell_of_gap("refused", cursor=cursor, status_code=failure.status_code)
+        if self._settings.on_gap == "give up":
+            return False
+        self._delivery.forget_cursor()
+        return True
 
     def _failure_of(self, error: BaseException, now: float) -> Failure | None:
         """Return the failure that an exception stands for, counting it if it is a new one."""
@@ -326,7 +455,9 @@ class Session:
         if failure is None or error is not self._outage.cause:
             return error
         self._scheduled = None
-        failures = tuple(self._outage.failures)
+        return self._give_up(tuple(self._outage.failures), now)
+
+    def _give_up(self, failures: tuple[Failure, ...], now: float) -> GiveUpError:
         outcome = GiveUpError(failures=failures, url=self.url, last_event_id=self.last_event_id)
         outcome.__cause__ = failures[-1].error
         self._hooks.emit(GaveUp, failure=failures[-1], failures=failures)
