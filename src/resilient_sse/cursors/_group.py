@@ -62,7 +62,7 @@ class StreamGroup:
     ```
 
     Args:
-        redis: A URL, or a ``redis.Redis`` client, which is never closed.
+        client: A URL, or a ``redis.Redis`` client, which is never closed.
         name: The group, the same in all replicas.
         urls: The streams, the same in all replicas; each is also the key of its cursor.
         ttl: Seconds that a lease lasts, and a replica counts as there without a sign of life; the
@@ -77,7 +77,7 @@ class StreamGroup:
 
     def __init__(
         self,
-        redis: Any,  # noqa: ANN401 - untyped
+        client: Any,  # noqa: ANN401 - untyped
         name: str,
         urls: Iterable[str],
         *,
@@ -87,7 +87,7 @@ class StreamGroup:
     ) -> None:
         check_ttl(ttl)
         self.urls = frozenset(urls)
-        self._redis = Redis(redis, timeout=ttl / 4)
+        self._redis = Redis(client, timeout=ttl / 4)
         self._leases = Leases(self._redis, f"{prefix}:{{{name}}}", ttl)
         self._keywords = keywords
         self._reading: dict[str, LeasedSource] = {}

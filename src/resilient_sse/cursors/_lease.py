@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+import redis
 from anyio import to_thread
 
 from resilient_sse.cursors._keeper import Keeper
@@ -43,7 +44,7 @@ class RedisLease:
     who holds what. Those who hold a lease go on undisturbed.
 
     Args:
-        redis: A URL, or a ``redis.Redis`` client, which is never closed.
+        client: A URL, or a ``redis.Redis`` client, which is never closed.
         name: The lease, the same in all replicas.
         ttl: Seconds that the lease lasts; the same in all replicas. Another replica takes over
             that long after the last renewal, of which there are four in that time.
@@ -54,11 +55,11 @@ class RedisLease:
     """
 
     def __init__(
-        self, redis: Any, name: str, *, ttl: float = 10.0, prefix: str = "resilient-sse"
+        self, client: Any, name: str, *, ttl: float = 10.0, prefix: str = "resilient-sse"
     ) -> None:
         check_ttl(ttl)
         self.name = name
-        self._redis = Redis(redis, timeout=ttl / 4)
+        self._redis = Redis(client, timeout=ttl / 4)
         self._leases = Leases(self._redis, f"{prefix}:{{{name}}}", ttl)
         self._held: Held | None = None
         self._keeper: Keeper | None = None
@@ -168,6 +169,4 @@ def check_ttl(ttl: float) -> None:
 
 def is_outage(error: Exception) -> bool:
     """Say whether Redis could not be reached, or is starting or changing roles."""
-    import redis  # noqa: PLC0415 - an extra
-
     return isinstance(error, (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError))

@@ -9,7 +9,12 @@ from functools import cache, partial
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any, Final
 
+import redis
+import redis.asyncio
 from anyio import to_thread
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from resilient_sse.cursors import _scripts
 
@@ -29,19 +34,21 @@ class Redis:
     """Runs commands on whichever of redis-py's clients fits where it is called from.
 
     Args:
-        redis: A URL, of which clients are made as they are needed; or a client, ``redis.Redis`` or
+        given: A URL, of which clients are made as they are needed; or a client, ``redis.Redis`` or
             ``redis.asyncio.Redis``, which is never closed.
         timeout: Seconds that one command may take, with clients made here.
     """
 
-    def __init__(self, redis: Any, *, timeout: float = _SECONDS) -> None:  # noqa: ANN401 - untyped
-        self._given = redis
+    def __init__(self, given: Any, *, timeout: float = _SECONDS) -> None:  # noqa: ANN401 - untyped
+        self._given = given
         self._timeout = timeout
         self._blocking: Any = None
         self._async: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        if not isinstance(redis, str):
-            self._take(redis)
+        if isinstance(given, redis.asyncio.Redis):
+            self._async = given
+        elif not isinstance(given, str):
+            self._blocking = given
 
     def call(self, command: str, *words: object) -> Any:  # noqa: ANN401 - as Redis answers
         """Run a command with the blocking client."""
@@ -86,22 +93,10 @@ class Redis:
             if self._blocking is not None:
                 await to_thread.run_sync(self._blocking.close)
 
-    def _take(self, client: Any) -> None:  # noqa: ANN401
-        import redis.asyncio  # noqa: PLC0415 - an extra
-
-        if isinstance(client, redis.asyncio.Redis):
-            self._async = client
-        else:
-            self._blocking = client
-
     def _blocking_client(self) -> Any:  # noqa: ANN401
         if self._blocking is None:
             if not isinstance(self._given, str):
                 raise TypeError("an asyncio client serves asyncio only; pass redis.Redis, or a URL")
-            import redis  # noqa: PLC0415 - an extra
-            from redis.backoff import NoBackoff  # noqa: PLC0415
-            from redis.retry import Retry  # noqa: PLC0415
-
             self._blocking = redis.Redis.from_url(
                 self._given, retry=Retry(NoBackoff(), _RECONNECTIONS), **self._options()
             )
@@ -114,18 +109,20 @@ class Redis:
         except RuntimeError:
             return None
         if isinstance(self._given, str) and self._loop is not loop:
-            import redis.asyncio  # noqa: PLC0415 - an extra
-            from redis.asyncio.retry import Retry  # noqa: PLC0415
-            from redis.backoff import NoBackoff  # noqa: PLC0415
-
             self._loop = loop
             self._async = redis.asyncio.Redis.from_url(
-                self._given, retry=Retry(NoBackoff(), _RECONNECTIONS), **self._options()
+                self._given, retry=AsyncRetry(NoBackoff(), _RECONNECTIONS), **self._options()
             )
         return self._async
 
     def _options(self) -> dict[str, Any]:
-        return {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
+        return {
+            "socket_timeout": self._timeout,
+            "socket_connect_timeout": self._timeout,
+            # Else redis-py looks up its own version for every connection, which reads files.
+            "lib_name": None,
+            "lib_version": None,
+        }
 
 
 class RedisCursorStore:
@@ -145,13 +142,13 @@ class RedisCursorStore:
     ```
 
     Args:
-        redis: A URL, or a client of redis-py: ``redis.Redis`` serves every kind of source,
+        client: A URL, or a client of redis-py: ``redis.Redis`` serves every kind of source,
             ``redis.asyncio.Redis`` those on asyncio. A client passed in is never closed.
         prefix: What the names of the keys in Redis begin with.
     """
 
-    def __init__(self, redis: Any, *, prefix: str = "resilient-sse") -> None:  # noqa: ANN401
-        self._redis = Redis(redis)
+    def __init__(self, client: Any, *, prefix: str = "resilient-sse") -> None:  # noqa: ANN401
+        self._redis = Redis(client)
         self._key = f"{prefix}:cursors"
         self._writer = uuid.uuid4().hex
         self._numbers = itertools.count(1)
