@@ -31,6 +31,11 @@ class LeasedSource(ReconnectingEventSource):
         self._held = held
 
     @property
+    def url(self) -> str:
+        """The stream's URL, as it was given."""
+        return self._settings.url
+
+    @property
     def token(self) -> int:
         """The fencing token: grows whenever the stream changes hands."""
         return self._held.token
@@ -59,6 +64,11 @@ class SyncLeasedSource(SyncReconnectingEventSource):
     def __init__(self, held: Held, url: str, **keywords: Any) -> None:  # noqa: ANN401 - a source's
         super().__init__(url, cursor=held, cursor_key=held.name, **keywords)
         self._held = held
+
+    @property
+    def url(self) -> str:
+        """The stream's URL, as it was given."""
+        return self._settings.url
 
     @property
     def token(self) -> int:

@@ -7,6 +7,7 @@ import itertools
 import uuid
 from functools import cache, partial
 from hashlib import sha1
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import redis
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["RedisCursorStore"]
 
 _SECONDS: Final = 5.0
+# Else redis-py looks up its own version for every connection, which reads files.
+_ANONYMOUS: Final[dict[str, None]] = (
+    {"driver_info": None}
+    if find_spec("redis.driver_info")
+    else {"lib_name": None, "lib_version": None}
+)
 # A pooled connection is dead after a restart of the server; a second one tells the truth.
 _RECONNECTIONS: Final = 1
 
@@ -119,9 +126,7 @@ class Redis:
         return {
             "socket_timeout": self._timeout,
             "socket_connect_timeout": self._timeout,
-            # Else redis-py looks up its own version for every connection, which reads files.
-            "lib_name": None,
-            "lib_version": None,
+            **_ANONYMOUS,
         }
 
 
