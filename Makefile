@@ -45,6 +45,12 @@ test-quick: $(VENV)/.test ## Run the tests without coverage
 	@echo "==> Running the tests"
 	@$(BIN)/python -m pytest
 
+.PHONY: soak
+soak: $(VENV)/.test ## Kill, stop and cut off programs hundreds of times (about an hour)
+	@echo "==> Killing programs at random moments"
+	@RESILIENT_SSE_KILLS=300 RESILIENT_SSE_FAULTS=200 $(BIN)/python -m pytest -s -v \
+		tests/test_cursors_exactly_once.py tests/test_cursors_chaos.py
+
 .PHONY: test-others
 test-others: ## Run the tests on every other supported Python found
 	@set -e; default="$(INTERPRETER)"; for other in $$(scripts/find-python --all); do \
