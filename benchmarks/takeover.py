@@ -56,7 +56,10 @@ def measure(kind: str, rounds: int, server: HistoryServer, redis: RedisServer) -
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "handled")
-        make = lambda: Replica(redis.port, log, TTL, [f"{server.url}?{kind}"])  # noqa: E731 - short
+
+        def make() -> Replica:
+            return Replica(redis.port, log, TTL, [f"{server.url}?{kind}"])
+
         replicas = {replica.pid: replica for replica in (make(), make())}
         for _ in range(rounds):
             reader = wait_for_reader(log, other_than=-1, since=time.time())

@@ -38,9 +38,11 @@ async def main(redis_url: str, path: str, ttl: float, urls: list[str]) -> None:
         group = StreamGroup(redis_url, "replicas", urls, ttl=ttl, policy=POLICY)
         await group.run(read)
     else:
-        async with RedisLease(redis_url, "replica", ttl=ttl) as lease:
-            async with lease.source(urls[0], policy=POLICY) as source:
-                await read(source)
+        async with (
+            RedisLease(redis_url, "replica", ttl=ttl) as lease,
+            lease.source(urls[0], policy=POLICY) as source,
+        ):
+            await read(source)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from resilient_sse import LifecycleEvent
 
 # What may follow each lifecycle event; "" is the beginning.
-_FOLLOWERS: Final = {
+_FOLLOWERS: Final[dict[str, set[str]]] = {
     "": {"Connecting", "Closed"},
     "Connecting": {
         "Connected",

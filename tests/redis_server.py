@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
 if TYPE_CHECKING:
+    import signal
     from types import TracebackType
     from typing import Self
 
@@ -30,7 +30,7 @@ class RedisServer:
             self.port: int = probe.getsockname()[1]
         self._folder = tempfile.TemporaryDirectory()
         self._process: subprocess.Popen[bytes] | None = None
-        self.client = redis.Redis(port=self.port, socket_timeout=5)
+        self.client: Any = redis.Redis(port=self.port, socket_timeout=5)
 
     @property
     def url(self) -> str:

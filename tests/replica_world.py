@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 class Cable:
-    """What connects one replica with Redis: a proxy that can be cut without either side's notice."""
+    """What connects one replica with Redis: a proxy that can be cut without anybody's notice."""
 
     def __init__(self, port: int) -> None:
         self._port = port

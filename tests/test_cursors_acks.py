@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -19,7 +19,9 @@ from resilient_sse import (
 )
 from resilient_sse._acks import Acknowledgements
 from resilient_sse.testing import Connection, HistoryServer, event, forever, pause
-from resilient_sse.testing.pytest_plugin import ServerFactory
+
+if TYPE_CHECKING:
+    from resilient_sse.testing.pytest_plugin import ServerFactory
 
 
 class MemoryStore:
@@ -29,9 +31,11 @@ class MemoryStore:
         self.saves: list[str] = []
 
     def load(self, key: str, /) -> str | None:
+        """Return what was saved last."""
         return self.saves[-1] if self.saves else None
 
     def save(self, key: str, last_event_id: str, /) -> None:
+        """Note it."""
         self.saves.append(last_event_id)
 
 
@@ -50,7 +54,7 @@ def test_cursor_moves_past_what_is_wholly_done(data: st.DataObject) -> None:
     done: list[bool] = []
     for _ in range(data.draw(st.integers(1, 40))):
         still_open = [place for place, is_done in enumerate(done) if not is_done]
-        if still_open and data.draw(st.booleans()):
+        if still_open and data.draw(st.sampled_from([True, False])):
             made = delivered[data.draw(st.sampled_from(still_open))][0]
             place = next(place for place in still_open if delivered[place][0] == made)
             acks.ack(made)
@@ -60,7 +64,7 @@ def test_cursor_moves_past_what_is_wholly_done(data: st.DataObject) -> None:
             delivered.append((made, str(len(delivered) + 1)))
             done.append(False)
             acks.deliver(*delivered[-1])
-        whole = (done + [False]).index(False)
+        whole = [*done, False].index(False)
         assert acks.cursor == str(whole)
         assert acks.passed == whole
         assert len(acks) == len(delivered) - whole
@@ -84,6 +88,19 @@ def test_ack_takes_no_longer_with_more_open() -> None:
         few = min(seconds_per_ack(1_000, equal=equal) for _ in range(5))
         many = min(seconds_per_ack(50_000, equal=equal) for _ in range(3))
         assert many < few * 10  # a linear search would be 50 times as slow
+
+
+def test_a_cursor_that_moves_without_an_event_belongs_to_the_last() -> None:
+    """An id-only block counts as done with the event before it."""
+    acks = Acknowledgements("")
+    acks.moved("1")
+    assert acks.cursor == "1"
+    made = ServerSentEvent(data="a", id="2")
+    acks.deliver(made, "2")
+    acks.moved("3")
+    assert acks.cursor == "1"
+    acks.ack(made)
+    assert acks.cursor == "3"
 
 
 def test_acknowledging_what_is_not_open_fails() -> None:

@@ -12,7 +12,6 @@ import signal
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +20,8 @@ from tests.redis_server import RedisServer, needs_redis
 from tests.replica_world import PROGRAM, Line, Replica, lines_of, wait_until_handled
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from resilient_sse.testing import HistoryServer
 
 TTL = 1.0
@@ -132,7 +133,8 @@ def test_no_event_is_lost(sse_history: HistoryServer, tmp_path: Path) -> None:
     assert set(handled) == {(url, event_id) for url in urls for event_id in published}
     twice = sum(handled.values()) - len(handled)
     hands = sum(len({line.token for line in lines if line.url == url}) - 1 for url in urls)
-    print(f"{FAULTS} faults, {len(handled)} events, {hands} changes of hands, {twice} twice")
+    # For whoever runs it with -s, for hours.
+    print(f"{FAULTS} faults, {len(handled)} events, {hands} changes of hands, {twice} twice")  # noqa: T201 - for those who run it for hours
     # The event in hand and the one whose save was under way; and what a reader that could not
     # reach Redis handled until its lease ran out.
     without_redis = sum(KINDS[number % len(KINDS)] in {"cut", "redis"} for number in range(FAULTS))

@@ -48,7 +48,7 @@ def kill_again_and_again(
     over = threading.Event()
 
     def publish() -> None:
-        while not over.wait(0.002):
+        while not over.wait(0.005):
             server.publish(f"order {len(server.history)}")
 
     publisher = threading.Thread(target=publish)

@@ -33,12 +33,14 @@ class ShakyStore:
         self.saves: list[str] = []
 
     def load(self, key: str, /) -> str | None:
+        """Fail, or have nothing."""
         self.load_failures -= 1
         if self.load_failures >= 0:
             raise self.error
         return None
 
     def save(self, key: str, last_event_id: str, /) -> None:
+        """Fail, or note it."""
         self.save_failures -= 1
         if self.save_failures >= 0:
             raise self.error
@@ -125,7 +127,7 @@ def test_a_blocking_source_does_the_same(server: HistoryServer) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("blocking", [False, True])
-async def test_loading_is_retried(server: HistoryServer, blocking: bool) -> None:
+async def test_loading_is_retried(server: HistoryServer, *, blocking: bool) -> None:
     """The block is entered when the store answers."""
     store, recorder = ShakyStore(loads=2), Recorder()
     keywords: dict[str, Any] = {
@@ -158,7 +160,7 @@ async def test_the_consumer_gets_a_cursor_error_when_the_policy_gives_up(
         seen.append(failure)
         return None if failure.attempt == 3 else 0.0
 
-    with pytest.raises(CursorError, match="could not save") as caught:
+    with pytest.raises(CursorError, match="could not save") as caught:  # noqa: PT012 - the whole life is what fails
         async with ReconnectingEventSource(
             server.url, cursor=store, cursor_policy=policy, hooks=[recorder], cursor_key="k"
         ) as source:
@@ -177,12 +179,14 @@ async def test_the_consumer_gets_a_cursor_error_when_the_policy_gives_up(
 def test_a_blocking_consumer_gets_a_cursor_error(server: HistoryServer) -> None:
     """From saving as from loading."""
     for failing in (ShakyStore(saves=1000), ShakyStore(loads=1000)):
-        with pytest.raises(CursorError):
-            with SyncReconnectingEventSource(
+        with (
+            pytest.raises(CursorError),
+            SyncReconnectingEventSource(
                 server.url, cursor=failing, cursor_policy=lambda _: None
-            ) as source:
-                for _ in source:
-                    pass
+            ) as source,
+        ):
+            for _ in source:
+                pass
 
 
 @pytest.mark.anyio

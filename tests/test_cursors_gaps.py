@@ -72,11 +72,13 @@ def test_a_refusal_for_credentials_is_no_gap(sse_server: ServerFactory, status: 
     """It is about who asks; the policy decides."""
     recorder = Recorder()
     server = sse_server([Connection(event("one", id="1")), Connection(status=status)])
-    with SyncReconnectingEventSource(
-        server.url, policy=AT_ONCE, on_gap="continue", hooks=[recorder]
-    ) as source:
-        with pytest.raises(GiveUpError):
-            list(source)
+    with (
+        SyncReconnectingEventSource(
+            server.url, policy=AT_ONCE, on_gap="continue", hooks=[recorder]
+        ) as source,
+        pytest.raises(GiveUpError),
+    ):
+        list(source)
     assert not recorder.of(GapDetected)
 
 
@@ -84,7 +86,7 @@ def test_a_refusal_without_a_cursor_is_no_gap(sse_server: ServerFactory) -> None
     """There was nothing to resume."""
     recorder = Recorder()
     server = sse_server([Connection(status=404)])
-    with SyncReconnectingEventSource(server.url, on_gap="continue", hooks=[recorder]) as source:
+    with SyncReconnectingEventSource(server.url, on_gap="continue", hooks=[recorder]) as source:  # noqa: SIM117 - two things, one after the other
         with pytest.raises(GiveUpError):
             list(source)
     assert not recorder.of(GapDetected)
@@ -108,12 +110,12 @@ def test_a_status_that_the_policy_retries_is_no_gap(sse_server: ServerFactory) -
 @pytest.mark.anyio
 @pytest.mark.parametrize("batches", [False, True])
 async def test_an_event_that_names_a_gap_is_delivered_and_told(
-    sse_server: ServerFactory, batches: bool
+    sse_server: ServerFactory, *, batches: bool
 ) -> None:
     """With on_gap="continue"; the events before it come first."""
     recorder = Recorder()
     steps = [event("a", id="1"), event("lost", event="reset", id="7"), event("b", id="8")]
-    server = sse_server([Connection(*steps)])
+    server = sse_server([Connection(b"".join(steps))])  # in one batch
     async with ReconnectingEventSource(
         server.url, policy=AT_ONCE, gap=is_reset, on_gap="continue", hooks=[recorder]
     ) as source:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -74,7 +75,7 @@ def test_a_late_save_does_not_replace_a_newer_one(server: RedisServer) -> None:
     with RedisCursorStore(server.url) as store:
         late = store._words("a", "1")
         store.save("a", "2")
-        store._numbers = iter([late[2]])  # type: ignore[assignment]
+        store._numbers = itertools.count(int(str(late[2])))
         store.save("a", "1")
         assert store.load("a") == "2"
 
@@ -84,7 +85,7 @@ async def test_clients_of_the_user_are_used_and_not_closed(
     server: RedisServer, anyio_backend_name: str
 ) -> None:
     """A blocking client everywhere; one for asyncio there, and with a clear error elsewhere."""
-    blocking = redis.Redis(port=server.port, decode_responses=True)
+    blocking: Any = redis.Redis(port=server.port, decode_responses=True)
     store = RedisCursorStore(blocking)
     await store.asave("a", "1") if anyio_backend_name == "trio" else None
     await anyio.to_thread.run_sync(store.save, "a", "2")
@@ -94,7 +95,7 @@ async def test_clients_of_the_user_are_used_and_not_closed(
     assert await anyio.to_thread.run_sync(blocking.ping)
     await anyio.to_thread.run_sync(blocking.close)
 
-    own = redis.asyncio.Redis(port=server.port)
+    own: Any = redis.asyncio.Redis(port=server.port)
     store = RedisCursorStore(own)
     if anyio_backend_name == "asyncio":
         await store.asave("a", "3")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import anyio
@@ -46,11 +47,11 @@ def store(path: Path) -> Iterator[SQLiteCursorStore]:
 
 def saved(path: Path) -> dict[str, str]:
     """Read the file as another program would."""
-    db = sqlite3.connect(path)
-    try:
-        return dict(db.execute("SELECT key, cursor FROM cursors"))
-    finally:
-        db.close()
+    with closing(sqlite3.connect(path, timeout=10)) as db:
+        try:
+            return dict(db.execute("SELECT key, cursor FROM cursors"))
+        except sqlite3.OperationalError:  # it is made, but not filled
+            return {}
 
 
 def test_what_is_saved_can_be_loaded(store: SQLiteCursorStore, path: Path) -> None:
@@ -80,7 +81,7 @@ def test_saves_reach_the_file_by_themselves(store: SQLiteCursorStore, path: Path
     """Soon after, without anybody asking for it."""
     store.save("a", "1")
     deadline = time.monotonic() + 5
-    while not (path.exists() and path.stat().st_size) or saved(path) != {"a": "1"}:
+    while saved(path) != {"a": "1"}:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -198,6 +199,14 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert saved(path) == {"a": "2", "b": "1"}
 
 
+def test_a_file_of_another_kind_is_told(path: Path) -> None:
+    """And left as it is."""
+    path.write_text("This is no database, but a letter to one. " * 100)
+    with SQLiteCursorStore(path) as store, pytest.raises(sqlite3.DatabaseError):
+        store.load("a")
+    assert path.read_text().startswith("This is no database")
+
+
 def test_closing_tells_that_it_could_not_write(tmp_path: Path) -> None:
     """And ends the thread."""
     store = SQLiteCursorStore(tmp_path / "folder" / "cursors.db")
@@ -218,7 +227,7 @@ def test_a_failed_write_is_tried_again_by_itself(
     time.sleep(0.05)
     path.parent.mkdir()
     deadline = time.monotonic() + 5
-    while not path.exists() or not path.stat().st_size:
+    while saved(path) != {"a": "1"}:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     store.flush()

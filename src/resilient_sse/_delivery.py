@@ -147,9 +147,9 @@ class Delivery:
 
     def begin_save(self) -> str | None:
         """Return the cursor that is about to be saved, if there is one."""
-        cursor = self.unsaved()
-        if self._acks is not None:
-            self._saving_after = self._acks.passed
+        if self._acks is None or (cursor := self.unsaved()) is None:
+            return None
+        self._saving_after = self._acks.passed
         return cursor
 
     def saved(self, cursor: str) -> None:

@@ -197,10 +197,6 @@ class Session:
         """Note that the consumer asks for more, which acknowledges what it got."""
         self._delivery.ack_delivered()
 
-    def unsaved(self) -> str | None:
-        """Return the cursor that the store is to be given; None if it is up to date."""
-        return self._delivery.unsaved()
-
     def begin_save(self) -> str | None:
         """Return the cursor that is saved now; None if the store is up to date."""
         return self._delivery.begin_save()

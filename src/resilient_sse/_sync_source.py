@@ -313,7 +313,7 @@ class SyncReconnectingEventSource(Source[Any]):
         store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
         try:
             stamina.retry(on=delay, attempts=None, timeout=None)(store)(self._settings.cursor_key)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the session knows which are failures
             outcome = self._session.store_outcome(operation, error, self._now())
             if outcome is not None:
                 raise outcome from outcome.__cause__

@@ -77,13 +77,13 @@ class StreamGroup:
 
     def __init__(
         self,
-        client: Any,  # noqa: ANN401 - untyped
+        client: Any,  # noqa: ANN401 - a client is untyped, keywords are a source's
         name: str,
         urls: Iterable[str],
         *,
         ttl: float = 10.0,
         prefix: str = "resilient-sse",
-        **keywords: Any,  # noqa: ANN401 - a source's
+        **keywords: Any,  # noqa: ANN401 - a client is untyped, keywords are a source's
     ) -> None:
         check_ttl(ttl)
         self.urls = frozenset(urls)
@@ -108,16 +108,18 @@ class StreamGroup:
                 When it returns while the stream is still this replica's, the stream is done with
                 here. Any other exception ends this replica's share, as an exception group.
         """
-        with Keeper(self._leases):
-            try:
-                async with anyio.create_task_group() as tasks:
-                    while True:
-                        await self._look(tasks, read)
-                        await anyio.sleep(self._leases.ttl / _LOOKS)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(self._leave)
-                    await self._redis.aclose()
+        keeper = Keeper(self._leases)
+        keeper.start()
+        try:
+            async with anyio.create_task_group() as tasks:
+                while True:
+                    await self._look(tasks, read)
+                    await anyio.sleep(self._leases.ttl / _LOOKS)
+        finally:
+            keeper.stop()
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self._leave)
+                await self._redis.aclose()
 
     async def _look(
         self, tasks: TaskGroup, read: Callable[[LeasedSource], Awaitable[object]]

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     from resilient_sse.cursors._lease_core import Leases
 
 RENEWALS: Final = 4  # in the time of a lease: two may fail
@@ -28,16 +25,12 @@ class Keeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="resilient_sse leases", daemon=True)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Begin; once only."""
         self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def stop(self) -> None:
+        """Renew no more."""
         self._stop.set()
 
     def _run(self) -> None:

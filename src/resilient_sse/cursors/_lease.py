@@ -55,14 +55,19 @@ class RedisLease:
     """
 
     def __init__(
-        self, client: Any, name: str, *, ttl: float = 10.0, prefix: str = "resilient-sse"
+        self,
+        client: Any,  # noqa: ANN401 - a client is untyped, keywords are a source's
+        name: str,
+        *,
+        ttl: float = 10.0,
+        prefix: str = "resilient-sse",
     ) -> None:
         check_ttl(ttl)
         self.name = name
         self._redis = Redis(client, timeout=ttl / 4)
         self._leases = Leases(self._redis, f"{prefix}:{{{name}}}", ttl)
         self._held: Held | None = None
-        self._keeper: Keeper | None = None
+        self._keeper = Keeper(self._leases)
 
     @property
     def held(self) -> bool:
@@ -78,7 +83,7 @@ class RedisLease:
         """
         return self._granted().token
 
-    def source(self, url: str, **keywords: Any) -> LeasedSource:  # noqa: ANN401 - a source's
+    def source(self, url: str, **keywords: Any) -> LeasedSource:  # noqa: ANN401 - a client is untyped, keywords are a source's
         """Make a `ReconnectingEventSource` that delivers while the lease is held.
 
         Args:
@@ -90,7 +95,7 @@ class RedisLease:
         """
         return LeasedSource(self._granted(), url, **keywords)
 
-    def sync_source(self, url: str, **keywords: Any) -> SyncLeasedSource:  # noqa: ANN401 - a source's
+    def sync_source(self, url: str, **keywords: Any) -> SyncLeasedSource:  # noqa: ANN401 - a client is untyped, keywords are a source's
         """Make a `SyncReconnectingEventSource` that delivers while the lease is held.
 
         Args:
@@ -117,7 +122,7 @@ class RedisLease:
         self._redis.close()
 
     async def __aenter__(self) -> Self:
-        while (seconds := await to_thread.run_sync(self._ask)) is not None:
+        while (seconds := await to_thread.run_sync(self._ask)) is not None:  # noqa: ASYNC110 - Redis tells nobody
             await anyio.sleep(seconds)
         return self
 
@@ -143,12 +148,11 @@ class RedisLease:
         if not isinstance(answer, Held):
             return min(look, answer.seconds)
         self._held = answer
-        self._keeper = Keeper(self._leases).__enter__()
+        self._keeper.start()
         return None
 
     def _give_back(self) -> None:
-        if self._keeper is not None:
-            self._keeper.__exit__(None, None, None)
+        self._keeper.stop()
         try:
             self._leases.release([self._granted()])
         except Exception as error:

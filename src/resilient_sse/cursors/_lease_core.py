@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from resilient_sse.cursors import _scripts
 from resilient_sse.cursors._redis import cursor_of, text
@@ -159,9 +159,9 @@ class Leases:
         }
 
     def _granted(
-        self, name: str, until: float, token: int, wait: int, entry: Any
-    ) -> Held | Waiting:  # noqa: ANN401 - as Redis answers
-        cursor = cursor_of(entry or None)
+        self, name: str, until: float, token: int, wait: int, entry: bytes | str | None
+    ) -> Held | Waiting:
+        cursor = cursor_of(entry)
         if cursor is None:  # Redis may have lost it: an older one only means to deliver again
             cursor = self._seen.get(name, "")
         self._seen[name] = cursor

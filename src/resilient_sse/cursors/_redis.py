@@ -46,7 +46,7 @@ class Redis:
         timeout: Seconds that one command may take, with clients made here.
     """
 
-    def __init__(self, given: Any, *, timeout: float = _SECONDS) -> None:  # noqa: ANN401 - untyped
+    def __init__(self, given: Any, *, timeout: float = _SECONDS) -> None:  # noqa: ANN401 - redis-py's own
         self._given = given
         self._timeout = timeout
         self._blocking: Any = None
@@ -57,18 +57,18 @@ class Redis:
         elif not isinstance(given, str):
             self._blocking = given
 
-    def call(self, command: str, *words: object) -> Any:  # noqa: ANN401 - as Redis answers
+    def call(self, command: str, *words: object) -> Any:  # noqa: ANN401 - redis-py's own
         """Run a command with the blocking client."""
         return self._blocking_client().execute_command(command, *words)
 
-    async def acall(self, command: str, *words: object) -> Any:  # noqa: ANN401 - as Redis answers
+    async def acall(self, command: str, *words: object) -> Any:  # noqa: ANN401 - redis-py's own
         """Run a command with the asyncio client; on trio in a thread, with the blocking one."""
         client = self._async_client()
         if client is None:
             return await to_thread.run_sync(partial(self.call, command, *words))
         return await client.execute_command(command, *words)
 
-    def script(self, script: str, keys: Sequence[str], words: Sequence[object]) -> Any:  # noqa: ANN401
+    def script(self, script: str, keys: Sequence[str], words: Sequence[object]) -> Any:  # noqa: ANN401 - redis-py's own
         """Run a script, which Redis keeps by its digest."""
         try:
             return self.call("EVALSHA", _digest(script), len(keys), *keys, *words)
@@ -77,7 +77,7 @@ class Redis:
                 raise
         return self.call("EVAL", script, len(keys), *keys, *words)
 
-    async def ascript(self, script: str, keys: Sequence[str], words: Sequence[object]) -> Any:  # noqa: ANN401
+    async def ascript(self, script: str, keys: Sequence[str], words: Sequence[object]) -> Any:  # noqa: ANN401 - redis-py's own
         """Run a script, which Redis keeps by its digest."""
         try:
             return await self.acall("EVALSHA", _digest(script), len(keys), *keys, *words)
@@ -100,16 +100,17 @@ class Redis:
             if self._blocking is not None:
                 await to_thread.run_sync(self._blocking.close)
 
-    def _blocking_client(self) -> Any:  # noqa: ANN401
+    def _blocking_client(self) -> Any:  # noqa: ANN401 - redis-py's own
         if self._blocking is None:
             if not isinstance(self._given, str):
                 raise TypeError("an asyncio client serves asyncio only; pass redis.Redis, or a URL")
-            self._blocking = redis.Redis.from_url(
+            made: Any = redis.Redis
+            self._blocking = made.from_url(
                 self._given, retry=Retry(NoBackoff(), _RECONNECTIONS), **self._options()
             )
         return self._blocking
 
-    def _async_client(self) -> Any:  # noqa: ANN401
+    def _async_client(self) -> Any:  # noqa: ANN401 - redis-py's own
         """Return the client of this event loop; None where there is none (trio)."""
         try:
             loop = asyncio.get_running_loop()
@@ -117,7 +118,8 @@ class Redis:
             return None
         if isinstance(self._given, str) and self._loop is not loop:
             self._loop = loop
-            self._async = redis.asyncio.Redis.from_url(
+            made: Any = redis.asyncio.Redis
+            self._async = made.from_url(
                 self._given, retry=AsyncRetry(NoBackoff(), _RECONNECTIONS), **self._options()
             )
         return self._async
@@ -152,7 +154,7 @@ class RedisCursorStore:
         prefix: What the names of the keys in Redis begin with.
     """
 
-    def __init__(self, client: Any, *, prefix: str = "resilient-sse") -> None:  # noqa: ANN401
+    def __init__(self, client: Any, *, prefix: str = "resilient-sse") -> None:  # noqa: ANN401 - redis-py's own
         self._redis = Redis(client)
         self._key = f"{prefix}:cursors"
         self._writer = uuid.uuid4().hex

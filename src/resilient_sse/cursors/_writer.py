@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
@@ -104,16 +103,11 @@ class Writer:
         return self._gather() if order is None else order
 
     def _gather(self) -> _Order | None:
-        """Wait for more, unless somebody waits for what there is."""
-        deadline = time.monotonic() + self._interval
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                order = self._orders.get(timeout=left)
-            except Empty:
-                return None
-            if order is not None:
-                return order
-        return None
+        """Let more come together, unless somebody waits for what there is."""
+        try:
+            return self._orders.get(timeout=self._interval)
+        except Empty:
+            return None
 
     def _write_all(self) -> Exception | None:
         taken: list[tuple[str, str]] = []
