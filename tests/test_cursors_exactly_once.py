@@ -69,9 +69,8 @@ def kill_again_and_again(
         over.set()
         publisher.join()
     with subprocess.Popen(command) as process:
-        deadline = time.monotonic() + 30
-        while len(handled()) < len(server.history) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        while (count := len(handled())) < len(server.history):
+            wait_for_more_than(count, handled)
         process.kill()
     return at_work
 

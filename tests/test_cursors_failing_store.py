@@ -176,6 +176,34 @@ async def test_the_consumer_gets_a_cursor_error_when_the_policy_gives_up(
     assert recorder.of(CursorStoreFailed)[2].delay is None
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_the_end_of_the_stream_waits_for_the_store(
+    server: HistoryServer, *, blocking: bool
+) -> None:
+    """Else nobody would learn that the end was not saved; a policy that gives up says so."""
+    store = ShakyStore(saves=3)
+    keywords: dict[str, Any] = {
+        "cursor_policy": ExponentialBackoff(attempts=5, wait_initial=0.05, wait_max=0.05),
+        "until": lambda event: event.id == "4",
+    }
+
+    def read(store: ShakyStore) -> list[str]:
+        with SyncReconnectingEventSource(server.url, cursor=store, **keywords) as source:
+            return [event.id for event in source]
+
+    async def aread(store: ShakyStore) -> list[str]:
+        if blocking:
+            return await anyio.to_thread.run_sync(read, store)
+        async with ReconnectingEventSource(server.url, cursor=store, **keywords) as source:
+            return [event.id async for event in source]
+
+    assert await aread(store) == ["1", "2", "3", "4"]
+    assert store.saves == ["4"]
+    with pytest.raises(CursorError):
+        await aread(ShakyStore(saves=1000))
+
+
 def test_a_blocking_consumer_gets_a_cursor_error(server: HistoryServer) -> None:
     """From saving as from loading."""
     for failing in (ShakyStore(saves=1000), ShakyStore(loads=1000)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -132,6 +133,8 @@ class ReconnectingEventSource(Source[Any]):
                     return due
                 if self._session.finished:
                     await self._finish()
+                    if self._session.owes_save:
+                        await self._interruptible(partial(self._save_cursor, patient=True))
                     raise StopAsyncIteration
                 await self._interruptible(self._advance)
         finally:

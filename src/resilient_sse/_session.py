@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
 
 _NO_CONTENT: Final = 204  # WHATWG HTML 9.2.1: how a server tells a client to stop reconnecting
+_ENDS: Final = frozenset({"until", "no content"})  # of the stream, not of the program's interest
 _source_ids: Final = itertools.count(1)
 
 
@@ -97,6 +98,7 @@ class Session:
         self._pending: Exception | None = None  # what stamina's loop has yet to see
         self._scheduled: tuple[Failure, float] | None = None  # what hooks have yet to hear
         self._reconnect_requested = False
+        self._ended = False
 
     # -- Delivery ------------------------------------------------------------------------------
 
@@ -214,6 +216,11 @@ class Session:
     def full(self) -> bool:
         """Whether nothing more may be handed out before a newer cursor is saved."""
         return self._delivery.room() == 0 and not self.finished
+
+    @property
+    def owes_save(self) -> bool:
+        """Whether the stream came to its end and the store does not know yet."""
+        return self._ended and self._delivery.unsaved() is not None
 
     @property
     def awaits_ack(self) -> bool:
@@ -469,6 +476,7 @@ class Session:
         self._delivery.stop()
         self.lost(None, now)
         self.state = ConnectionState.CLOSED
+        self._ended = reason in _ENDS
         self._hooks.emit(Closed, reason=reason)
 
 

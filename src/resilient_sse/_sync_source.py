@@ -136,6 +136,8 @@ class SyncReconnectingEventSource(Source[Any]):
                     return due
                 if self._session.finished:
                     self._finish()
+                    if self._session.owes_save:
+                        self._save_cursor(patient=True)
                     raise StopIteration
                 self._advance()
         finally:
