@@ -50,7 +50,7 @@ class ReconnectingEventSource(Source[Any]):
     async def __aenter__(self) -> Self:
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
-        self._saving = anyio.Lock()
+        self._saving = anyio.Lock(fast_acquire=True)
         await self._load_cursor()
         if self._client is None:
             self._client = default_async_client()
