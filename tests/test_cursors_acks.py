@@ -247,6 +247,17 @@ async def test_leaving_the_block_saves_what_was_acknowledged(sse_history: Histor
     assert store.saves == ["1"]
 
 
+def test_a_thread_may_acknowledge_after_the_block_was_left() -> None:
+    """When work takes longer than the stream; it is saved all the same."""
+    store = MemoryStore()
+    with HistoryServer() as server:
+        fill(server, 2)
+        with SyncReconnectingEventSource(server.url, cursor=store, auto_ack=False) as source:
+            first = next(source)
+        source.ack(first)
+    assert store.saves == ["1"]
+
+
 @pytest.mark.anyio
 async def test_an_older_cursor_is_never_saved_after_a_newer_one(sse_history: HistoryServer) -> None:
     """Slow saves of concurrent acknowledgements and of the iteration do not overlap."""

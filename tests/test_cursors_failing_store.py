@@ -111,6 +111,36 @@ async def test_closing_ends_the_wait_for_the_store(server: HistoryServer) -> Non
                 await anext(source)
 
 
+@pytest.mark.anyio
+async def test_closing_ends_a_save_that_hangs(server: HistoryServer) -> None:
+    """Also in the middle of a retry: a cancelled save is no failure."""
+    recorder = Recorder()
+
+    class HangingStore(ShakyStore):
+        async def asave(self, key: str, last_event_id: str, /) -> None:
+            self.save(key, last_event_id)
+            await anyio.sleep_forever()
+
+    async with ReconnectingEventSource(
+        server.url,
+        cursor=HangingStore(saves=3),
+        cursor_policy=AT_ONCE,
+        max_unacked=1,
+        hooks=[recorder],
+    ) as source:
+        await anext(source)
+        async with anyio.create_task_group() as tasks:
+
+            async def close_later() -> None:
+                await anyio.sleep(0.1)
+                await source.aclose()
+
+            tasks.start_soon(close_later)
+            with anyio.fail_after(5), pytest.raises(StopAsyncIteration):
+                await anext(source)
+    assert len(recorder.of(CursorStoreFailed)) == 3
+
+
 def test_a_blocking_source_does_the_same(server: HistoryServer) -> None:
     """Events flow up to the bound, then it waits for the store."""
     store, recorder = ShakyStore(saves=3), Recorder()

@@ -209,8 +209,12 @@ class Session:
         self._saving.worked()
 
     def save_is_due(self, now: float) -> bool:
-        """Say whether the store is to be given a cursor, and is not left alone for now."""
-        return self._delivery.unsaved() is not None and now >= self._saving.paused_until
+        """Say whether the store is to be given a cursor, and is not left alone for now.
+
+        Not any more after the end: what is unsaved then is saved when the block is left.
+        """
+        waits = self.finished or now < self._saving.paused_until
+        return not waits and self._delivery.unsaved() is not None
 
     @property
     def full(self) -> bool:

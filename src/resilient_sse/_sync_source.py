@@ -117,7 +117,10 @@ class SyncReconnectingEventSource(Source[Any]):
         with self._acks:
             self._session.ack(event)
             self._acks.notify_all()
-        self._save_if_due()
+        if self._left:  # nobody else will save it
+            self._save_cursor()
+        else:
+            self._save_if_due()
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
