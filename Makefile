@@ -11,6 +11,11 @@ PIP_INSTALL = $(BIN)/python -m pip --quiet --disable-pip-version-check install \
 # Folders other than src that hold Python, as far as they exist.
 CODE := src $(wildcard tests examples benchmarks)
 
+# How long `make soak` and `make fuzz` are, and what they do.
+EVENTS ?= 1000000
+MINUTES ?= 10
+SEED ?= 1
+
 INTERPRETER := $(shell PYTHON="$(PYTHON)" scripts/find-python)
 
 # Another interpreter than last time: make the environment anew.
@@ -45,8 +50,8 @@ test-quick: $(VENV)/.test ## Run the tests without coverage
 	@echo "==> Running the tests"
 	@$(BIN)/python -m pytest
 
-.PHONY: soak
-soak: $(VENV)/.test ## Kill, stop and cut off programs hundreds of times (about an hour)
+.PHONY: soak-cursors
+soak-cursors: $(VENV)/.test ## Kill, stop and cut off programs hundreds of times (about an hour)
 	@echo "==> Killing programs at random moments"
 	@RESILIENT_SSE_KILLS=300 RESILIENT_SSE_FAULTS=200 $(BIN)/python -m pytest -s -v \
 		tests/test_cursors_exactly_once.py tests/test_cursors_chaos.py
@@ -75,6 +80,16 @@ test-lowest: ## Run the tests with the oldest dependencies that pyproject.toml a
 	@$(VENV)-lowest/bin/python -m pip --quiet install --requirement $(VENV)-lowest/lowest.txt
 	@echo "==> Running the tests with them"
 	@$(VENV)-lowest/bin/python -m pytest
+
+.PHONY: soak
+soak: $(VENV)/.test ## Read a million events from a server that keeps breaking (EVENTS, SEED)
+	@echo "==> Soaking"
+	@$(BIN)/python -m benchmarks.soak --events $(EVENTS) --seed $(SEED)
+
+.PHONY: fuzz
+fuzz: $(VENV)/.test ## Feed noise to the decoder and to the client (MINUTES, SEED)
+	@echo "==> Fuzzing for $(MINUTES) minutes"
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
 
 .PHONY: lint
 lint: $(VENV)/.lint ## Check style and formatting

@@ -1,6 +1,7 @@
 """How fast the decoder is, beside every other Python decoder of Server-Sent Events.
 
-Run it with ``python -m benchmarks.decoder`` (``--quick`` for a rough answer). Every decoder reads
+Run it with ``python -m benchmarks.decoder`` (``--quick`` for a rough answer, ``--page FILE`` to put
+the table into the documentation's page on performance). Every decoder reads
 the same chunks in the same process, in turns, so that a slower moment of the machine hits all of
 them; the numbers are medians of CPU time. Decoders that are not installed are left out.
 """
@@ -10,8 +11,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import importlib.metadata
+import os
+import platform
 import sys
 import time
+from datetime import date
+from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Result", "main", "measure"]
 
 BASELINE = "httpx-sse"
+OURS = "resilient_sse"
+# How many times faster than httpx-sse the decoder is meant to be, workload by workload.
+GOALS = (3.9, 2.9, 4.7, 1.8, 1.8, 2.6, 2.4, 4.6, 3.2, 2.2, 3.7)
+_BEGIN, _END = "<!-- decoder: begin -->\n", "<!-- decoder: end -->\n"
 
 
 class Result(NamedTuple):
@@ -35,7 +45,7 @@ class Result(NamedTuple):
         decoder: The decoder's name.
         seconds: The CPU time per run: the median.
         spread: The distance between the quartiles, as a part of the median.
-        events: How many events it found, or -1 if it failed.
+        events: How many events it found, or -1 if it failed (its time means nothing then).
         expected: How many there are.
         ratio: How many times faster than httpx-sse it is.
     """
@@ -178,7 +188,7 @@ _PEERS: dict[str, Callable[[], Callable[[list[bytes]], int]]] = {
 
 
 def _decoders() -> dict[str, Callable[[list[bytes]], int]]:
-    decoders: dict[str, Callable[[list[bytes]], int]] = {"resilient_sse": _ours}
+    decoders: dict[str, Callable[[list[bytes]], int]] = {OURS: _ours}
     for name, load in _PEERS.items():
         try:
             decoders[name] = load()
@@ -188,25 +198,26 @@ def _decoders() -> dict[str, Callable[[list[bytes]], int]]:
 
 
 def _time(decode: Callable[[list[bytes]], int], chunks: list[bytes]) -> tuple[float, int]:
-    """Run once; a decoder that cannot read the stream counts as infinitely slow."""
+    """Run once; for a decoder that cannot read the stream the number of events is -1."""
     start = time.process_time()
     try:
         events = decode(chunks)
     except Exception:  # noqa: BLE001 - whatever a peer raises
-        return float("inf"), -1
+        return time.process_time() - start, -1
     return time.process_time() - start, events
 
 
 def _spread(times: list[float]) -> float:
     ordered = sorted(times)
     low, high = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
-    return (high - low) / median(times) if high < float("inf") else 0.0
+    return (high - low) / median(times)
 
 
-def _measure_workload(workload: Workload, rounds: int) -> list[Result]:
+def _measure_workload(
+    workload: Workload, decoders: dict[str, Callable[[list[bytes]], int]], rounds: int
+) -> list[Result]:
     times: dict[str, list[float]] = {}
     events: dict[str, int] = {}
-    decoders = _decoders()
     for _ in range(rounds):
         for name, decode in decoders.items():
             seconds, events[name] = _time(decode, workload.chunks)
@@ -235,9 +246,12 @@ def measure(*, quick: bool = False) -> list[Result]:
     Returns:
         One result per decoder and workload; a named tuple, so it goes into JSON as it is.
     """
+    decoders = _decoders()
     rounds, scale = (3, 1) if quick else (15, 4)
     return [
-        result for workload in workloads(scale) for result in _measure_workload(workload, rounds)
+        result
+        for workload in workloads(scale)
+        for result in _measure_workload(workload, decoders, rounds)
     ]
 
 
@@ -256,12 +270,50 @@ def _cell(result: Result) -> str:
     return f"{wrong}{result.ratio:.2f} ±{result.spread:4.0%}".rjust(20)
 
 
+def _markdown(results: list[Result]) -> Iterator[str]:
+    """Make the documentation's table: the fastest of each workload in bold."""
+    names = list(dict.fromkeys(result.decoder for result in results))
+    packages = [{"launchdarkly": "launchdarkly-eventsource"}.get(name, name) for name in names]
+    versions = [importlib.metadata.version(name.replace("_", "-")) for name in packages]
+    heads = [f"{name} {version}" for name, version in zip(names, versions, strict=True)]
+    yield f"| | goal | {' | '.join(heads)} |"
+    yield "|---" * (len(names) + 2) + "|"
+    workloads_seen = dict.fromkeys(result.workload for result in results)
+    for goal, workload in zip(GOALS, workloads_seen, strict=True):
+        row = [result for result in results if result.workload == workload]
+        best = max(result.ratio for result in row if result.events == result.expected)
+        yield f"| {workload} | {goal} | {' | '.join(_markdown_cell(r, best) for r in row)} |"
+
+
+def _markdown_cell(result: Result, best: float) -> str:
+    if result.events < 0:
+        return "fails"
+    shown = f"{result.ratio:.2f}"
+    wrong = "" if result.events == result.expected else f", {result.events} events"
+    bold = "**" if result.ratio == best else ""
+    return f"{bold}{shown}{bold} ±{result.spread:.0%}{wrong}"
+
+
+def _put_into(page: Path, results: list[Result]) -> None:
+    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    how = f"{date.today():%d %B %Y}, {python}, {os.cpu_count()} cores."  # noqa: DTZ011 - a day
+    table = "\n".join(_markdown(results))
+    page.write_text(f"{before}{_BEGIN}{how}\n\n{table}\n{_END}{after}", encoding="utf-8")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a rough answer in a few seconds")
-    for line in _table(measure(quick=parser.parse_args().quick)):
+    parser.add_argument("--page", type=Path, help="the page to put the table into")
+    options = parser.parse_args()
+    results = measure(quick=options.quick)
+    for line in _table(results):
         print(line)
+    if options.page is not None:
+        _put_into(options.page, results)
 
 
 if __name__ == "__main__":

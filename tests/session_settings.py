@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resilient_sse import ReconnectingEventSource
-from resilient_sse._settings import Settings
+
+if TYPE_CHECKING:
+    from resilient_sse._settings import Settings
 
 URL = "http://user:secret@example.com/events?token=secret"
 

@@ -1,7 +1,7 @@
 """Replicas that are killed, stopped and cut off, and a Redis that restarts empty: nothing is lost.
 
 Real processes (`examples/replicas.py`), a real Redis, a server that publishes all the time.
-``RESILIENT_SSE_FAULTS`` says how many faults; `make soak` says a few hundred.
+``RESILIENT_SSE_FAULTS`` says how many faults; `make soak-cursors` says a few hundred.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The examples of an exactly-once effect, killed with SIGKILL at random moments.
 
-``RESILIENT_SSE_KILLS`` says how often; `make soak` says a few hundred times.
+``RESILIENT_SSE_KILLS`` says how often; `make soak-cursors` says a few hundred times.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ class World(RuleBasedStateMachine):
         self.snapshot = {key: self.client.dump(key) for key in self.client.keys("test:*")}
 
     @rule(empty=st.booleans())
-    def server_restarts(self, empty: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
+    def server_restarts(self, empty: bool) -> None:
         """It comes back with nothing, or with what it had some time ago."""
         self.client.flushall()
         if not empty:

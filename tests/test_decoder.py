@@ -220,6 +220,20 @@ def test_comments_in_whole_blocks() -> None:
     assert comments == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize(
+    ("stream", "data"),
+    [
+        (b": c\ndata: a\n\n: c\n\n", ["a"]),
+        (b": c\n\n: c\n\ndata: a\n\n: c\n\n", ["a"]),
+        (b": c\n\ndata: a: c\n\ndata: b\n\n", ["a: c", "b"]),
+        (b": c\n\ndata: a\n: c\n\n", ["a"]),
+    ],
+)
+def test_comments_nobody_listens_to(stream: bytes, data: list[str]) -> None:
+    """Leaving heartbeats out takes nothing else with it."""
+    assert _data(stream) == data
+
+
 # What peers get wrong
 
 

@@ -69,6 +69,16 @@ _TABLE = [*_WORDS * 6, *(bytes([byte]) for byte in range(16))]
 _STREAMS, _PICKS = 50, 24
 
 
+_LINES = [
+    b"data: x\n",
+    b"event: e\n",
+    b"event: \n",
+    b"id: 7\n",
+    b"id: \0\n",
+    b": c\n",
+]
+
+
 def _streams(choices: bytes) -> Iterator[bytes]:
     """Make streams of words, and some of raw bytes."""
     for start in range(0, len(choices), _PICKS):
@@ -156,16 +166,22 @@ def test_bad_utf_8_is_replaced_as_in_browsers(payload: bytes) -> None:
 
 
 @_brief
-@given(st.lists(st.sampled_from([b"data: x\n", b"event: e\n", b"id: 7\n", b": c\n"]), max_size=6))
+@given(st.lists(st.sampled_from(_LINES), max_size=4))
+@example([b"event: \n", b"data: x\n"])
+@example([b"id: \0\n", b"data: x\n"])
+@example([b"id: 7\n", b"event: e\n", b"data: x\n"])
+@example([b"data: x: ping\n"])
 def test_runs_of_one_shape_equal_the_reference(lines: list[bytes]) -> None:
     """Blocks that are all alike, which take the short cuts, decode as the standard says."""
     block = b"".join(lines) + b"\n"
     for odd in (b"", b"data: odd\n\n", b"data: o\ndata: p\n\n", b"event: o\n\n", b"id: o\n\n"):
-        stream = block * 3 + odd + block
+        count = 4096 // len(block)
+        stream = block * count + odd + block * count
         expected = reference_decoder.decode(stream)
         expected.own_ids = []
         assert _run([stream]) == expected
-        assert _run(_cut(stream, 11)) == expected
+        assert _run(_cut(stream, 3500)) == expected
+        assert _run([b": ping\n\n: ping\n\n" + stream + b": ping\n\n"]).events == expected.events
 
 
 def _peak(run: Callable[[], object]) -> int:

@@ -260,6 +260,7 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: len(self.delivered) > 20)
     @rule()
     def closes(self) -> None:
+        self.connecting = False
         self.session.close("closed", self.now)
         assert self.session.take(self.now) is None
         assert self.session.take_batch(self.now) == []

@@ -244,7 +244,7 @@ def test_clients_without_a_request_are_dropped_too(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("reads", [True, False])
-def test_floods_can_be_dropped(reads: bool) -> None:  # noqa: FBT001
+def test_floods_can_be_dropped(reads: bool) -> None:
     """Neither a busy sender nor one that waits for a slow client misses the order."""
     connection = Connection(forever(raw(bytes(65536))))
     with ScriptedServer([connection]) as server, _client(server) as sock:

@@ -5,11 +5,14 @@ takes, and the policies, hooks and errors around it.
 """
 
 from resilient_sse._async_source import ReconnectingEventSource
+from resilient_sse._connect import EventSource, aconnect_sse, connect_sse
 from resilient_sse._decoder import SSEDecoder
 from resilient_sse._event import ServerSentEvent
 from resilient_sse._failure import Attempt, Failure, FailureKind, RetryPolicy
+from resilient_sse._json import aiter_json, iter_json
 from resilient_sse._ndjson import NDJSONDecoder, NDJSONError
 from resilient_sse._settings import CursorStore, Decoder, DecoderFactory
+from resilient_sse._streams import adecode, decode, decode_lines
 from resilient_sse._sync_source import SyncReconnectingEventSource
 from resilient_sse.errors import (
     ContentTypeError,
@@ -30,6 +33,7 @@ from resilient_sse.lifecycle import (
     Connected,
     Connecting,
     ConnectionState,
+    ConnectionTotals,
     CursorStoreFailed,
     Disconnected,
     GapDetected,
@@ -47,6 +51,7 @@ __all__ = [
     "Connected",
     "Connecting",
     "ConnectionState",
+    "ConnectionTotals",
     "ContentTypeError",
     "CursorError",
     "CursorStore",
@@ -54,6 +59,7 @@ __all__ = [
     "Decoder",
     "DecoderFactory",
     "Disconnected",
+    "EventSource",
     "EventTooLarge",
     "ExponentialBackoff",
     "Failure",
@@ -79,4 +85,11 @@ __all__ = [
     "StreamEnded",
     "SyncReconnectingEventSource",
     "UnsafeRetry",
+    "aconnect_sse",
+    "adecode",
+    "aiter_json",
+    "connect_sse",
+    "decode",
+    "decode_lines",
+    "iter_json",
 ]

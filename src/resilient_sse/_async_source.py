@@ -1,7 +1,8 @@
 """The asynchronous driver: does the I/O that the session asks for, on asyncio and trio.
 
 It holds no rule. Whatever `aclose` and `reconnect` may have to interrupt happens inside one
-cancel scope, `_scope`.
+cancel scope, `_scope`; except that a read from our own transport needs none, because closing the
+connection ends it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import anyio
 import httpx
 import stamina
 
-from resilient_sse import _http
+from resilient_sse import _body, _http
 from resilient_sse._client import default_async_client
 from resilient_sse._settled import Settled
 from resilient_sse._source import LAST_SAVE_SECONDS, Source, busy
 from resilient_sse.errors import CursorError, StreamEnded
+from resilient_sse.transports._exchange import Body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,11 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["ReconnectingEventSource"]
 
 T = TypeVar("T")
-# More than h11 can have parsed out of what it read at once.
-_MOST_BUFFERED_CHUNKS = 100_000
 
 
-class ReconnectingEventSource(Source[Any]):
+class ReconnectingEventSource(Source):
     __doc__ = Source.__doc__
 
     _chunks: AsyncIterator[bytes] | None = None
@@ -88,8 +88,7 @@ class ReconnectingEventSource(Source[Any]):
     async def aclose(self) -> None:
         """Close for good, from any task and in any state; the iteration ends normally."""
         self._session.close("closed", self._now())
-        if self._scope is not None:
-            self._scope.cancel()
+        self._interrupt()
         if not self._pulling:  # else the task that pulls cleans up as it leaves
             await self._finish()
 
@@ -100,8 +99,7 @@ class ReconnectingEventSource(Source[Any]):
         not be. After the end of the stream this does nothing.
         """
         self._session.request_reconnect()
-        if self._scope is not None:
-            self._scope.cancel()
+        self._interrupt()
         return Settled()
 
     def ack(self, event: ServerSentEvent) -> Awaitable[None]:
@@ -117,6 +115,12 @@ class ReconnectingEventSource(Source[Any]):
             self._acked.set()
         return Settled(self._save_cursor)
 
+    def _interrupt(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
+        elif isinstance(self._chunks, Body):
+            self._chunks.abort()
+
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
     async def _pull(self, take: Callable[[float], T | None]) -> T:
@@ -124,23 +128,40 @@ class ReconnectingEventSource(Source[Any]):
         if self._pulling:
             raise busy()
         self._pulling = True
+        session = self._session
         try:
             while True:
-                self._session.acknowledge()
-                if self._session.save_is_due(self._now()):
-                    await self._interruptible(self._save_cursor)
-                if due := take(self._now()):
+                if not self._plain:
+                    session.acknowledge()
+                    if session.save_is_due(self._now()):
+                        await self._interruptible(self._save_cursor)
+                if (self._ready or not self._plain) and (due := take(self._now())):
                     return due
-                if self._session.finished:
+                if session.finished:
                     await self._finish()
-                    if self._session.owes_save:
+                    if session.owes_save:
                         await self._interruptible(partial(self._save_cursor, patient=True))
                     raise StopAsyncIteration
-                await self._interruptible(self._advance)
+                await self._advance()
         finally:
             self._pulling = False
             if self._pull_over is not None:
                 self._pull_over.set()
+
+    async def _advance(self) -> None:
+        """Open a connection or read from it, or wait for room to do so."""
+        if not self._plain and self._session.full:
+            await self._interruptible(self._make_room)
+            return
+        if self._session.must_drop:
+            await self._drop()
+        chunks = self._chunks
+        if isinstance(chunks, Body):
+            await self._read(chunks)
+        elif chunks is None:
+            await self._interruptible(self._open)
+        else:
+            await self._interruptible(partial(self._read, chunks))
 
     async def _interruptible(self, step: Callable[[], Awaitable[None]]) -> None:
         """Take a step, until it is done or interrupted by `aclose` or `reconnect`."""
@@ -149,15 +170,6 @@ class ReconnectingEventSource(Source[Any]):
                 await step()
         finally:
             self._scope = None
-
-    async def _advance(self) -> None:
-        """Open a connection or read from it, or wait for room to do so."""
-        if self._session.full:
-            await self._make_room()
-            return
-        if self._session.must_drop:
-            await self._drop()
-        await (self._open() if self._chunks is None else self._read(self._chunks))
 
     async def _make_room(self) -> None:
         """Wait for an acknowledgement or for the store."""
@@ -170,9 +182,9 @@ class ReconnectingEventSource(Source[Any]):
     async def _read(self, chunks: AsyncIterator[bytes]) -> None:
         error: Exception
         try:
-            self._session.received(await anext(chunks))
+            self._session.received(await chunks.__anext__())
         except StopAsyncIteration:
-            error = StreamEnded("the server ended the stream")
+            error = StreamEnded()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
         except BaseException:  # cancelled, which breaks the connection
@@ -201,6 +213,8 @@ class ReconnectingEventSource(Source[Any]):
             await stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
         except Exception as error:
             outcome = session.conclude(error, self._now())
+            if outcome is None:
+                return
             if outcome is error:
                 raise
             raise outcome from outcome.__cause__
@@ -213,8 +227,9 @@ class ReconnectingEventSource(Source[Any]):
         with anyio.move_on_after(limit):
             try:
                 response = await self._answer(attempt)
-            except Exception as error:
-                raise _http.as_failure(error) from error.__cause__
+            except Exception as error:  # noqa: BLE001 - the session knows which are failures
+                failure = _http.as_failure(error)
+                raise failure from failure.__cause__
         if response is None:
             msg = f"no response headers within {limit:g} s"
             raise httpx.ReadTimeout(msg)
@@ -224,7 +239,7 @@ class ReconnectingEventSource(Source[Any]):
             await self._drop()
             return
         _http.set_read_timeout(response, self._settings.idle_timeout)
-        self._chunks = _chunks(response)
+        self._chunks = _body.async_chunks(response)
 
     async def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
         """Send the request and follow its redirects, to a response that can be gone on with."""
@@ -237,7 +252,7 @@ class ReconnectingEventSource(Source[Any]):
                 return response
             if isinstance(verdict, _http.Refusal):
                 raise verdict.error(response, await _excerpt(response))
-            await _close(response)
+            await _body.close(response)
             sending = verdict
 
     async def _prepare(self, attempt: Attempt) -> _http.Sending:
@@ -253,7 +268,7 @@ class ReconnectingEventSource(Source[Any]):
         response, self._response = self._response, None
         chunks, self._chunks = self._chunks, None
         if response is not None:
-            await _close(response, chunks)
+            await _body.close(response, chunks)
         if bug := self._session.lost(error, self._now()):
             raise bug
 
@@ -296,6 +311,7 @@ class ReconnectingEventSource(Source[Any]):
         self, operation: Operation, use: Callable[[], Awaitable[None]], *, patient: bool
     ) -> None:
         """Use the store; once it fails, in a retry loop of stamina's."""
+        session = self._session
         try:
             await use()
         except Exception as error:  # noqa: BLE001 - the session decides
@@ -304,7 +320,7 @@ class ReconnectingEventSource(Source[Any]):
             return
 
         def delay(error: Exception) -> float | bool:
-            return self._session.store_delay(operation, error, self._now(), patient=patient)
+            return session.store_delay(operation, error, self._now(), patient=patient)
 
         async def store(_key: str) -> None:  # the argument is for stamina's hooks to show
             if pending:
@@ -313,11 +329,9 @@ class ReconnectingEventSource(Source[Any]):
 
         store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
         try:
-            await stamina.retry(on=delay, attempts=None, timeout=None)(store)(
-                self._settings.cursor_key
-            )
+            await stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.cursor_key)
         except Exception as error:  # noqa: BLE001 - the session knows which are failures
-            outcome = self._session.store_outcome(operation, error, self._now())
+            outcome = session.store_outcome(operation, error, self._now())
             if outcome is not None:
                 raise outcome from outcome.__cause__
 
@@ -342,14 +356,9 @@ class Batches:
         return await self._pull(self._take)
 
 
-async def _settle(result: T | Awaitable[T]) -> T:
+async def _settle(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
     """Await what a function that may be sync or async returned."""
     return await result if inspect.isawaitable(result) else result
-
-
-def _chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
-    encoded = _http.is_encoded(response)
-    return aiter(response.aiter_bytes() if encoded else response.aiter_raw())
 
 
 async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
@@ -361,19 +370,5 @@ async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
             while len(body) < _http.EXCERPT_BYTES:
                 body += await anext(chunks)
     finally:
-        await _close(response, chunks)
+        await _body.close(response, chunks)
     return body[: _http.EXCERPT_BYTES]
-
-
-async def _close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> None:  # noqa: ANN401
-    """Close a response, and with it the generators that httpx reads its body through.
-
-    Closing only the outermost of them would leave the inner ones to the garbage collector, of
-    which trio warns. Resumed under a cancelled scope, they unwind from the innermost outward.
-    """
-    with anyio.CancelScope(shield=True), suppress(Exception):
-        await response.aclose()
-    with anyio.CancelScope(shield=True) as scope, suppress(Exception):
-        scope.cancel()
-        for _ in range(_MOST_BUFFERED_CHUNKS if chunks else 0):
-            await anext(chunks)

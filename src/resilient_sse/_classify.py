@@ -7,8 +7,10 @@ program or in the caller's, and is let through untouched.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from resilient_sse._causes import causes
 from resilient_sse._failure import FailureKind
 from resilient_sse.errors import (
     ContentTypeError,
@@ -112,6 +114,14 @@ def _of_the_system(error: BaseException) -> Verdict | None:
     if isinstance(error, TimeoutError):
         return _TIMEOUT
     return _TRANSPORT if isinstance(error, OSError) else None
+
+
+def given_up_by_tcp(error: BaseException) -> bool:
+    """Say whether a timeout is TCP's own (RFC 9293 3.8.4: keepalive), not one of the client's.
+
+    Python calls both `TimeoutError`, and so the clients cannot tell them apart.
+    """
+    return any(getattr(cause, "errno", None) == errno.ETIMEDOUT for cause in causes(error))
 
 
 def _status_of(error: BaseException) -> int | None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import ipaddress
 import socket
-from typing import TYPE_CHECKING, Final, TypeVar
+import sys
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.request import getproxies
 
 import httpx
+
+from resilient_sse.transports import AsyncioTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -38,8 +41,21 @@ KEEPALIVE: Final = (
 
 
 def default_async_client() -> httpx.AsyncClient:
-    """Make the client of a `ReconnectingEventSource`."""
-    return httpx.AsyncClient(transport=_async_transport(), mounts=_mounts(_async_transport))
+    """Make the client of a `ReconnectingEventSource`, for the event loop that is running.
+
+    Our own transport knows asyncio and no proxies; what it does not know goes over httpx's.
+    """
+    direct: httpx.AsyncBaseTransport
+    if _on_trio():
+        direct = _async_transport()
+    else:
+        direct = AsyncioTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
+    return httpx.AsyncClient(transport=direct, mounts=_mounts(_async_transport))
+
+
+def _on_trio() -> bool:
+    trio: Any = sys.modules.get("trio")
+    return trio is not None and trio.lowlevel.in_trio_task()
 
 
 def default_client() -> httpx.Client:

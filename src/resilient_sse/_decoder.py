@@ -23,10 +23,11 @@ the stream is cut up, and no character is ever decoded in two halves.
 
 from __future__ import annotations
 
+import re
 import sys
 from enum import Enum, auto
 from itertools import repeat
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from resilient_sse._event import ServerSentEvent
 from resilient_sse.errors import EventTooLarge
@@ -44,9 +45,10 @@ DEFAULT_MAX_EVENT_SIZE: Final = 16 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = 10, 13
+_RUN = 3072  # characters; below, looking for a run costs more than it saves
 _RETRY_DIGITS = 100  # longer numbers are clamped: int() refuses 4300 digits, float() some 309
 _RETRY_MAX = 10**_RETRY_DIGITS
-# Creating a named tuple this way takes half the time of calling its class.
+# One event per chunk: 1.25 times faster than calling the class.
 _new: Callable[[type[ServerSentEvent], _Values], ServerSentEvent]
 _new = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
@@ -87,6 +89,7 @@ class SSEDecoder:
         "_event",
         "_id",
         "_limit",
+        "_named",
         "_on_comment",
         "_retry",
         "_room",
@@ -115,6 +118,7 @@ class SSEDecoder:
         # The block in progress: its fields, how many bytes its next lines may have, and its
         # unfinished line.
         self._data: list[str] = []
+        self._named = False  # whether there is any other field than data
         self._event = ""
         self._id: str | None = None
         self._retry: int | None = None
@@ -138,9 +142,10 @@ class SSEDecoder:
         if self._awaits is not None or _CR in chunk or type(chunk) is not bytes:
             chunk = self._prepare(chunk)
         if _LF not in chunk:
-            # The unfinished line goes on. With one byte per chunk: 3 times faster.
-            self._tail += chunk
-            if len(self._tail) > self._room:
+            # The unfinished line goes on. With one byte per chunk: 5 times faster.
+            tail = self._tail
+            tail += chunk
+            if len(tail) > self._room:
                 raise self._too_large()
             return []
         if (
@@ -152,7 +157,7 @@ class SSEDecoder:
             and not self._tail
             and self.own_ids is None
         ):
-            # The chunk is one data event, as with live tokens: 3 times faster.
+            # The chunk is one data event, as with live tokens: 2.5 times faster.
             text = data.decode("utf-8", "replace")
             return [_new(ServerSentEvent, ("message", text, self.last_event_id, None))]
         events: list[ServerSentEvent] = []
@@ -160,7 +165,8 @@ class SSEDecoder:
             self._read(chunk, events)
             return events
         end = self._within_limit(chunk)
-        self._read(chunk[:end], events)
+        if end:
+            self._read(chunk[:end], events)
         if end < len(chunk):
             error = self._too_large()
             if not events:
@@ -212,48 +218,69 @@ class SSEDecoder:
 
     def _read(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
         """Read a chunk that stays within the limit: the open block, whole blocks, the rest."""
-        start = 0
-        if self._tail:
-            start = chunk.find(b"\n") + 1
-            self._tail += chunk[:start]
-            self._room -= len(self._tail)
-            line = self._tail.decode("utf-8", "replace")
-            self._tail.clear()
-            self._lines(line, events)
+        start = self._finish_line(chunk) if self._tail else 0
         end = chunk.rfind(b"\n") + 1
-        if self._room != self._limit:
-            start = self._finish_block(chunk, start, end, events)
-        cut = _after_last_blank(chunk, start, end)
-        if cut > start:
-            self._blocks(chunk[start:cut].decode("utf-8", "replace"), events)
-        if end > cut:
-            self._room -= end - cut
-            self._lines(chunk[cut:end].decode("utf-8", "replace"), events)
-        self._tail += chunk[end:]
+        if self._room != self._limit and end > start:
+            if chunk[start] == _LF:
+                self._end_block(events)
+                self._room = self._limit
+                start += 1
+            else:
+                start = self._finish_block(chunk, start, end, events)
+        if end > start:
+            cut = _after_last_blank(chunk, start, end)
+            if cut > start:
+                self._blocks(chunk[start:cut].decode("utf-8", "replace"), events)
+            if end > cut:
+                self._room -= end - cut
+                self._lines(chunk[cut:end].decode("utf-8", "replace"), events)
+        if end < len(chunk):
+            self._tail += chunk[end:]
+
+    def _finish_line(self, chunk: bytes) -> int:
+        """Read the line that ends in this chunk; return where the next one starts."""
+        end = chunk.find(b"\n")
+        tail = self._tail
+        tail += chunk[:end]
+        self._room -= len(tail) + 1
+        if tail.startswith(b"data: "):
+            # Spares a copy of the text. One event of 10 MB: 1.7 times faster.
+            del tail[:6]
+            self._data.append(tail.decode("utf-8", "replace"))
+        else:
+            self._line(tail.decode("utf-8", "replace"))
+        tail.clear()
+        return end + 1
 
     def _finish_block(
         self, chunk: bytes, start: int, end: int, events: list[ServerSentEvent]
     ) -> int:
         """Read the open block's lines in this chunk; return where they end."""
         blank = _first_blank(chunk, start)
+        text = chunk[start : end if blank < 0 else blank + 1].decode("utf-8", "replace")
+        self._lines(text, events)
         if blank < 0:
-            stop = end
             self._room -= end - start
-        else:
-            stop = blank + 1
-            self._room = self._limit
-        if stop > start:
-            self._lines(chunk[start:stop].decode("utf-8", "replace"), events)
-        return stop
+            return end
+        self._room = self._limit
+        return blank + 1
 
     def _blocks(self, text: str, events: list[ServerSentEvent]) -> None:
         """Read whole blocks: runs of the same shape at a stroke, anything else line by line."""
-        shortcut = text[:6] == "data: " and self.own_ids is None
-        if not (shortcut and self._data_run(text, events)):
+        if text[0] == ":" and self._on_comment is None:
+            text = _without_heartbeats(text)
+        if len(text) < _RUN or self.own_ids is not None or not self._run(text, events):
             self._lines(text, events)
 
+    def _run(self, text: str, events: list[ServerSentEvent]) -> bool:
+        """Read blocks that are all alike, or none."""
+        if text[:6] == "data: ":
+            return self._data_run(text, events)
+        shape = _shape(text)
+        return shape is not None and self._same_shape_run(text, shape, events)
+
     def _data_run(self, text: str, events: list[ServerSentEvent]) -> bool:
-        """Read blocks that all are only ``data: `` lines: 2.5 times faster than line by line."""
+        """Read blocks of only ``data: `` lines. One line each: 2.4 times faster; 20: 1.4 times."""
         blocks = text[6:-2].split("\n\ndata: ")
         inner = text.count("\n") - 2 * len(blocks)
         if inner:
@@ -264,56 +291,129 @@ class SSEDecoder:
         events += map(_new, repeat(ServerSentEvent), values)
         return True
 
+    def _same_shape_run(self, text: str, shape: _Shape, events: list[ServerSentEvent]) -> bool:
+        """Read blocks that all have these lines. Short: 2.2 times faster; 1.2 KB: 1.7 times."""
+        pieces = re.split(shape.pattern, text)  # what is between two matches, then the values
+        step = len(shape.names) + 1
+        values = {name: pieces[at::step] for at, name in enumerate(shape.names, 1)}
+        ids = values.get("id")
+        if any(pieces[::step]) or (ids and "\0" in "".join(ids)):
+            return False
+        types = values.get("event")
+        if types and not all(types):
+            types = [name or "message" for name in types]
+        if ids:
+            self.last_event_id = ids[-1]
+        rows = zip(
+            types or repeat("message"),
+            values["data"],
+            ids or repeat(self.last_event_id),
+            repeat(None),
+        )
+        events += map(_new, repeat(ServerSentEvent), rows)
+        return True
+
     def _lines(self, text: str, events: list[ServerSentEvent]) -> None:
-        """Read whole lines; all the rules are here and in the methods it calls."""
+        """Read whole lines; the common fields are spelled out: 1.1 times faster."""
         data = self._data
         lines = text.split("\n")
         lines.pop()
         for line in lines:
             if line[:6] == "data: ":
                 data.append(line[6:])
-            elif line:
-                if line[0] != ":":
-                    self._field(line)
-                elif self._on_comment is not None:
-                    self._on_comment(line[2:] if line[1:2] == " " else line[1:])
-            elif data:
-                self._dispatch(events)
+            elif not line:
+                if data or self._named:
+                    self._end_block(events)
+            elif line[0] == ":":
+                if self._on_comment is not None:
+                    self._line(line)
+            elif line[:7] == "event: ":
+                self._event = line[7:]
+                self._named = True
+            elif line[:4] == "id: " and "\0" not in line:
+                self._id = line[4:]
+                self._named = True
             else:
-                self._end_block()
+                self._line(line)
 
-    def _field(self, line: str) -> None:
+    def _line(self, line: str) -> None:
+        """Read a line that is not blank: a field or a comment."""
         name, _, value = line.partition(":")
         if value[:1] == " ":
             value = value[1:]
+        if name == "data":
+            self._data.append(value)
+        elif not name:
+            if self._on_comment is not None:
+                self._on_comment(value)
+        else:
+            self._named = True
+            self._field(name, value)
+
+    def _field(self, name: str, value: str) -> None:
         if name == "event":
             self._event = value
-        elif name == "data":
-            self._data.append(value)
         elif name == "id":
             if "\0" not in value:
                 self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
             self.retry = self._retry = _milliseconds(value)
 
-    def _dispatch(self, events: list[ServerSentEvent]) -> None:
-        if self.own_ids is not None:
-            self.own_ids.append(self._id is not None)
-        if self._id is not None:
-            self.last_event_id = self._id
-        data = self._data[0] if len(self._data) == 1 else "\n".join(self._data)
-        values = (self._event or "message", data, self.last_event_id, self._retry)
-        events.append(_new(ServerSentEvent, values))
-        self._data.clear()
-        self._end_block()
-
-    def _end_block(self) -> None:
-        if self._id is not None:
-            self.last_event_id = self._id
+    def _end_block(self, events: list[ServerSentEvent]) -> None:
+        """Move the cursor and dispatch the event, if there is one."""
+        own_id = self._id
+        if own_id is not None:
+            self.last_event_id = own_id
             self._id = None
-        self._event = ""
-        self._retry = None
-        self._room = self._limit
+        data = self._data
+        if data:
+            text = data[0] if len(data) == 1 else "\n".join(data)
+            values = (self._event or "message", text, self.last_event_id, self._retry)
+            events.append(_new(ServerSentEvent, values))
+            data.clear()
+            if self.own_ids is not None:
+                self.own_ids.append(own_id is not None)
+        if self._named:
+            self._named = False
+            self._event = ""
+            self._retry = None
+
+
+class _Shape(NamedTuple):
+    """The fields of a block in their order, and what such a block looks like."""
+
+    names: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+
+def _shape_of(*names: str) -> _Shape:
+    lines = "".join(f"{name}: ([^\n]*)\n" for name in names)
+    return _Shape(names, re.compile(lines + "\n"))
+
+
+# By the beginnings of the first two lines.
+_SHAPES = {
+    ("eve", "dat"): _shape_of("event", "data"),
+    ("id:", "dat"): _shape_of("id", "data"),
+    ("id:", "eve"): _shape_of("id", "event", "data"),
+    ("eve", "id:"): _shape_of("event", "id", "data"),
+}
+
+
+def _shape(text: str) -> _Shape | None:
+    """Guess the shape of the first block from its first two lines."""
+    second = text.find("\n") + 1
+    return _SHAPES.get((text[:3], text[second : second + 3]))
+
+
+def _without_heartbeats(text: str) -> str:
+    """Leave out blocks like the first one, a comment. Nine of them per event: 3 times faster."""
+    end = text.find("\n") + 2
+    if text[end - 1] != "\n":
+        return text
+    rest = [piece for piece in text.split(text[:end]) if piece]
+    # It was a block only if another block ended before it.
+    return "".join(rest) if all(piece.endswith("\n\n") for piece in rest) else text
 
 
 def _milliseconds(digits: str) -> int:
@@ -322,7 +422,7 @@ def _milliseconds(digits: str) -> int:
 
 
 def _first_blank(chunk: bytes, line: int) -> int:
-    """Find the first blank line; finding one LF at a time is 20 times faster than two."""
+    """Find the first blank line; in long lines, looking for one LF is 10 times faster than two."""
     while (end := chunk.find(b"\n", line)) > line:
         line = end + 1
     return end

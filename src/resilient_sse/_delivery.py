@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resilient_sse._acks import Acknowledgements
 from resilient_sse._dedupe import DeliveredIds
@@ -39,7 +39,7 @@ class Delivery:
 
     # -- In ------------------------------------------------------------------------------------
 
-    def watch(self, decoder: Decoder) -> None:
+    def watch(self, decoder: Any) -> None:  # noqa: ANN401 - only SSEDecoder has own_ids
         """Have a new connection's decoder tell which events have an id of their own."""
         if self._delivered_ids is not None and hasattr(decoder, "own_ids"):
             decoder.own_ids = []
@@ -53,7 +53,7 @@ class Delivery:
             self.queue.extend(reversed(events))
         cursor = decoder.last_event_id
         if cursor != self.cursor:
-            self._move(cursor)
+            self._move(cursor, events)
         return len(events)
 
     def _fresh(self, events: list[ServerSentEvent], decoder: Decoder) -> list[ServerSentEvent]:
@@ -67,10 +67,13 @@ class Delivery:
         own_ids.clear()
         return fresh
 
-    def _move(self, cursor: str) -> None:
+    def _move(self, cursor: str, events: list[ServerSentEvent]) -> None:
         self.cursor = cursor
         if sendable(cursor):
             self.resumable = cursor
+        else:  # perhaps one that came before it in the same chunk can be resumed from
+            ids = (event.id for event in reversed(events))
+            self.resumable = next(filter(sendable, ids), self.resumable)
         if self._acks is not None and not self.queue:
             self._acks.moved(cursor)
 

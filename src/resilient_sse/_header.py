@@ -6,6 +6,7 @@ from typing import Final
 
 # Servers refuse longer headers (Apache and nginx take 8 KB for a line), and then for ever.
 _LONGEST: Final = 8000
+_CONTROLS: Final = frozenset({*range(0x20), 0x7F})
 
 
 def sendable(last_event_id: str) -> bool:
@@ -16,7 +17,7 @@ def sendable(last_event_id: str) -> bool:
         encoded = last_event_id.encode()
     except UnicodeEncodeError:  # a lone surrogate: never from a stream, maybe from a caller
         return False
-    return len(encoded) <= _LONGEST and not any(byte < 0x20 or byte == 0x7F for byte in encoded)
+    return len(encoded) <= _LONGEST and _CONTROLS.isdisjoint(encoded)
 
 
 def encode_last_event_id(last_event_id: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -39,16 +40,22 @@ class Hooks:
         for position, hook in enumerate(self._hooks):
             try:
                 hook(made)
-            except Exception:  # noqa: BLE001 - whatever it is, the stream goes on
-                self._report(position, hook)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the stream goes on
+                self._report(position, hook, error)
 
-    def _report(self, position: int, hook: Hook) -> None:
+    def _report(self, position: int, hook: Hook, error: Exception) -> None:
         """Log a hook that raised, the first time only."""
         if position in self._broken:
             return
         self._broken.add(position)
-        structlog.get_logger("resilient_sse").exception(
-            "resilient_sse.hook_failed", hook=repr(hook), url=self._url, source_id=self._source_id
+        # Not as exc_info: structlog may show local variables, and those of a failure that is being
+        # handled hold the request with its credentials.
+        structlog.get_logger("resilient_sse").error(
+            "resilient_sse.hook_failed",
+            hook=repr(hook),
+            url=self._url,
+            source_id=self._source_id,
+            exception="".join(traceback.format_exception(error, chain=False)),
         )
 
 

@@ -14,6 +14,7 @@ import httpx
 
 from resilient_sse._classify import is_status_error
 from resilient_sse._header import encode_last_event_id
+from resilient_sse._inflate import acceptable, is_known
 from resilient_sse._redact import redact_url
 from resilient_sse.errors import ContentTypeError, ResponseError, StatusError
 
@@ -57,9 +58,11 @@ def build_request(client: Any, settings: Settings, attempt: Attempt) -> Any:  # 
 
 
 def _timeouts(settings: Settings) -> dict[str, float]:
-    # A little less for the pool, so that its own error comes first: it names the cause.
+    # A little less where the client's own error says more than that the time is over: that the
+    # request was not sent, so that even a POST may be tried again.
     limit = settings.connect_timeout
-    return {"connect": limit, "read": limit, "write": limit, "pool": limit * 0.95}
+    early = limit * 0.95
+    return {"connect": early, "read": limit, "write": limit, "pool": early}
 
 
 def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str | bytes]:  # noqa: ANN401
@@ -69,6 +72,9 @@ def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str
         headers["accept"] = settings.content_type
     if "cache-control" not in headers and "cache-control" not in defaults:
         headers["cache-control"] = "no-cache"
+    accepted = defaults.get("accept-encoding", "")
+    if "accept-encoding" not in headers and acceptable(accepted) != accepted:
+        headers["accept-encoding"] = acceptable(accepted)
     headers.pop("last-event-id", None)  # it is the first cursor, not a constant
     if cursor := encode_last_event_id(attempt.last_event_id):
         headers["last-event-id"] = cursor  # bytes: httpx would encode a str as ASCII
@@ -89,6 +95,9 @@ def on_its_way(settings: Settings, built: Mapping[str, str], request: Any) -> Se
     for name in _credentials(request.headers):
         if built.get(name) == request.headers[name]:
             del request.headers[name]
+    # A URL made from the source's by changing its host has its userinfo too.
+    if request.url.userinfo and request.url.userinfo == httpx.URL(settings.url).userinfo:
+        request.url = request.url.copy_with(userinfo=b"")
     return Sending(request, trusted=False)
 
 
@@ -123,9 +132,18 @@ def judge(sending: Sending, response: Any, content_type: str) -> Sending | Refus
     if response.status_code != httpx.codes.OK:
         return _bad_status(response)
     got = response.headers.get("content-type", "")
-    if got.partition(";")[0].strip().lower() != content_type:
+    if essence(got) != content_type:
         return Refusal(ContentTypeError, f"expected content type {content_type!r}, got {got!r}")
+    encoding = encoding_of(response)
+    if encoding and not is_known(encoding):
+        return Refusal(ContentTypeError, f"cannot read a body with content encoding {encoding!r}")
     return None
+
+
+def essence(content_type: str) -> str:
+    """Return the media type alone; the last one if there are several (fetch standard 2.2.6)."""
+    values = [value.partition(";")[0].strip().lower() for value in content_type.split(",")]
+    return next((value for value in reversed(values) if "/" in value), "")
 
 
 def _bad_status(response: Any) -> Refusal:  # noqa: ANN401
@@ -144,6 +162,8 @@ def _next_hop(sending: Sending, request: Any) -> Sending | Refusal:  # noqa: ANN
     if not trusted:
         for name in _credentials(request.headers):
             del request.headers[name]
+    elif "cookie" in sent.headers:  # which httpx takes away, to put its jar's in its place
+        request.headers.setdefault("cookie", sent.headers["cookie"])
     return Sending(request, trusted, sending.hops + 1)
 
 
@@ -158,13 +178,17 @@ def _origin(url: Any) -> tuple[str, str, int | None]:  # noqa: ANN401
 
 
 def as_failure(error: Exception) -> Exception:
-    """Turn an ``HTTPStatusError``, which a caller's hook on the client may raise, into ours."""
-    if not is_status_error(error):
-        return error
-    response: Any = getattr(error, "response", None)
-    ours = _bad_status(response).error(response, body=b"")
-    ours.__cause__ = error
-    return ours
+    """Turn what the client raised into what may be shown to anybody.
+
+    An ``HTTPStatusError``, which a caller's hook on the client may raise, has the whole URL in its
+    message, and that of a header that cannot be sent has the header's value.
+    """
+    if is_status_error(error):
+        response: Any = getattr(error, "response", None)
+        return _bad_status(response).error(response, body=b"")
+    if str(error).startswith("Illegal header value"):
+        return type(error)("a header of the request has a value that HTTP does not allow")
+    return error
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -197,15 +221,16 @@ def _timestamp(http_date: str) -> float | None:
 
 def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401
     """Return the response's headers for hooks, without the cookies."""
-    headers = httpx.Headers(dict(response.headers.items()))
+    headers = httpx.Headers(dict(response.headers.items()), encoding="utf-8")
     if "set-cookie" in headers:
         headers["set-cookie"] = "***"
     return headers
 
 
-def is_encoded(response: Any) -> bool:  # noqa: ANN401
-    """Say whether the body has a content encoding, so that its raw bytes are not the stream."""
-    return response.headers.get("content-encoding", "identity").strip().lower() != "identity"
+def encoding_of(response: Any) -> str:  # noqa: ANN401
+    """Return the content encoding of the body, "" if its raw bytes are the stream."""
+    encoding: str = response.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
 
 
 def set_read_timeout(response: Any, seconds: float | None) -> None:  # noqa: ANN401

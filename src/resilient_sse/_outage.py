@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from resilient_sse._classify import classify
+from resilient_sse._classify import classify, given_up_by_tcp
 from resilient_sse._failure import Failure, FailureKind
 from resilient_sse.errors import IdleTimeout, UnsafeRetry
 
@@ -72,7 +72,10 @@ class Outage:
             return None
         kind = verdict.kind
         if kind is FailureKind.TIMEOUT and progress is not None:
-            kind, error = FailureKind.IDLE, self._idle(error)
+            if given_up_by_tcp(error):
+                kind = FailureKind.TRANSPORT
+            else:
+                kind, error = FailureKind.IDLE, self._idle(error)
         if self._began is None:
             self._began = now
         self.count += 1

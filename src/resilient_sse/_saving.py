@@ -9,10 +9,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from resilient_sse._delay import checked
 from resilient_sse._failure import Failure, FailureKind
+from resilient_sse._redact import redact_text, redact_url
 from resilient_sse.errors import CursorError
+from resilient_sse.lifecycle import CursorStoreFailed
 
 if TYPE_CHECKING:
+    from resilient_sse._hooks import Hooks
     from resilient_sse._settings import Settings
 
 Operation: TypeAlias = Literal["load", "save"]
@@ -36,10 +40,13 @@ class Saving:
     Attributes:
         paused_until: The time before which the store is left alone.
         noted: The failure that was decided about last.
+        shown_key: The key in the store; redacted if it is the URL.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        key, url = settings.cursor_key, settings.url
+        self.shown_key = redact_url(url) if key == url else key
         self.noted: BaseException | None = None
         self._paused = False
         self.worked()
@@ -50,8 +57,9 @@ class Saving:
         self._began: float | None = None
         self.paused_until = -math.inf
 
-    def failure(self, error: Exception, now: float, cursor: str) -> Failure:
+    def failed(self, error: Exception, now: float, cursor: str) -> Failure:
         """Count a failure."""
+        self.noted = error
         if self._began is None:
             self._began = now
         self._count += 1
@@ -65,6 +73,24 @@ class Saving:
             permanent=isinstance(error, (*_MISTAKES, CursorError)),
         )
 
+    def delay(self, failure: Failure) -> float | None:
+        """Ask the policy, unless trying again cannot help."""
+        policy = self._settings.cursor_policy
+        return None if failure.permanent else checked(policy(failure), policy)
+
+    def tell(
+        self, hooks: Hooks, operation: Operation, failure: Failure, delay: float | None
+    ) -> None:
+        """Tell the hooks of a failure, and of what was decided."""
+        hooks.emit(
+            CursorStoreFailed,
+            operation=operation,
+            error=failure.error,
+            key=self.shown_key,
+            attempt=failure.attempt,
+            delay=delay,
+        )
+
     def pause(self, until: float) -> None:
         """Leave the store alone for a while; events flow on."""
         self._paused, self.paused_until = True, until
@@ -76,7 +102,9 @@ class Saving:
             return None
         if isinstance(error, CursorError):  # the store's own, such as a lost lease
             return error
-        key = self._settings.cursor_key
-        made = CursorError(f"the cursor store could not {operation} {key!r}: {error!r}", key=key)
+        story = redact_text(f"{self.shown_key!r}: {error!r}")
+        made = CursorError(
+            f"the cursor store could not {operation} {story}", key=self._settings.cursor_key
+        )
         made.__cause__ = error
         return made

@@ -31,11 +31,12 @@ The rules:
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING, Final
 
+from resilient_sse._delay import checked
 from resilient_sse._delivery import Delivery
 from resilient_sse._failure import Attempt, Failure, FailureKind
+from resilient_sse._gaps import Gaps
 from resilient_sse._hooks import Hooks
 from resilient_sse._outage import Outage
 from resilient_sse._redact import redact_url
@@ -47,15 +48,14 @@ from resilient_sse.lifecycle import (
     Connected,
     Connecting,
     ConnectionState,
-    CursorStoreFailed,
+    ConnectionTotals,
     Disconnected,
-    GapDetected,
     GaveUp,
     RetryScheduled,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from resilient_sse._event import ServerSentEvent
     from resilient_sse._saving import Operation
@@ -71,13 +71,12 @@ _source_ids: Final = itertools.count(1)
 class _Connection:
     """The open connection: its decoder and its totals."""
 
-    __slots__ = ("bytes", "decoder", "events", "opened_at")
+    __slots__ = ("decoder", "opened_at", "totals")
 
     def __init__(self, decoder: Decoder, opened_at: float) -> None:
         self.decoder = decoder
         self.opened_at = opened_at
-        self.events = 0
-        self.bytes = 0
+        self.totals = ConnectionTotals()
 
 
 class Session:
@@ -91,6 +90,7 @@ class Session:
         self._hooks = Hooks(settings.hooks, url=self.url, source_id=self.source_id)
         self._delivery = Delivery(settings)
         self._saving = Saving(settings)
+        self._gaps = Gaps(settings, self._hooks)
         self._outage = Outage(settings)
         self._connection: _Connection | None = None
         self._attempt = Attempt(0, None, "")
@@ -137,51 +137,34 @@ class Session:
         if self.finished:  # perhaps from another thread, while this one was decoding
             self._delivery.queue.clear()
             return []
-        events = events[: self._delivery.room()]
-        if self._settings.gap is not None:
-            events = self._up_to_a_gap(events, self._settings.gap, now)
+        events = self._up_to_a_gap(events[: self._delivery.room()], now)
+        if events and self._connection is not None:
+            self._note_first_event(self._connection.totals, now)
         return self._delivery.take(events)
 
-    def _up_to_a_gap(
-        self, events: list[ServerSentEvent], gap: Callable[[ServerSentEvent], object], now: float
-    ) -> list[ServerSentEvent]:
-        """Hand out what stands before a gap; then tell of the gap, and give up or go on."""
-        for count, event in enumerate(events):
-            if not gap(event):
-                continue
-            if count:
-                return events[:count]
-            self._tell_of_gap("event", cursor=self.last_event_id, event=event)
-            if self._settings.on_gap == "give up":
-                raise self._give_up_at(event, now)
-            return events[:1]
-        return events
+    def _up_to_a_gap(self, events: list[ServerSentEvent], now: float) -> list[ServerSentEvent]:
+        try:
+            return self._gaps.next_up(events, self.last_event_id)
+        except GapError as error:
+            raise self._give_up_at(error, now) from error
 
-    def _tell_of_gap(
-        self,
-        reason: str,
-        *,
-        cursor: str,
-        event: ServerSentEvent | None = None,
-        status_code: int | None = None,
-    ) -> None:
-        self._hooks.emit(
-            GapDetected,
-            reason=reason,
-            last_event_id=cursor,
-            status_code=status_code,
-            event=event,
-            continues=self._settings.on_gap == "continue",
-        )
-
-    def _give_up_at(self, event: ServerSentEvent, now: float) -> GiveUpError:
+    def _give_up_at(self, gap: GapError, now: float) -> GiveUpError:
         cursor = self.last_event_id
-        failure = Failure(error=GapError(event), kind=FailureKind.GAP, last_event_id=cursor)
+        failure = Failure(error=gap, kind=FailureKind.GAP, last_event_id=cursor)
         self._delivery.stop()
         self.lost(None, now)
         return self._give_up((failure,), now)
 
-    # -- Resume --------------------------------------------------------------------------------
+    def _note_first_event(self, totals: ConnectionTotals, now: float) -> None:
+        if totals.first_event_seconds is None:
+            totals.first_event_seconds = now - self._attempt_began
+
+    # -- The cursor and its store --------------------------------------------------------------
+
+    @property
+    def cursor_key(self) -> str:
+        """The key in the store, fit to be shown."""
+        return self._saving.shown_key
 
     def resume_from(self, cursor: str) -> None:
         """Start from the cursor that a store had."""
@@ -249,25 +232,10 @@ class Session:
         if not isinstance(error, Exception):
             return False
         delay = self._store_failed(operation, error, now)
-        if delay is None or patient:
-            return False if delay is None else delay
-        self._saving.pause(now + delay)
-        return False
-
-    def _store_failed(self, operation: Operation, error: Exception, now: float) -> float | None:
-        self._saving.noted, policy = error, self._settings.cursor_policy
-        failure = self._saving.failure(error, now, self._delivery.unsaved() or "")
-        delay = None if failure.permanent else _checked(policy(failure), policy)
-        if not self.finished:
-            self._hooks.emit(
-                CursorStoreFailed,
-                operation=operation,
-                error=error,
-                key=self._settings.cursor_key,
-                attempt=failure.attempt,
-                delay=delay,
-            )
-        return delay
+        if delay is not None and not patient:
+            self._saving.pause(now + delay)
+            delay = None
+        return False if delay is None else delay
 
     def store_outcome(
         self, operation: Operation, error: Exception, now: float
@@ -276,6 +244,13 @@ class Session:
         if self._saving.noted is not error:  # stamina is switched off
             self._store_failed(operation, error, now)
         return self._saving.outcome(operation, error)
+
+    def _store_failed(self, operation: Operation, error: Exception, now: float) -> float | None:
+        failure = self._saving.failed(error, now, self._delivery.unsaved() or "")
+        delay = self._saving.delay(failure)
+        if not self.finished:
+            self._saving.tell(self._hooks, operation, failure, delay)
+        return delay
 
     # -- An attempt ----------------------------------------------------------------------------
 
@@ -312,7 +287,7 @@ class Session:
             self.close("no content", now)
         if self.finished:
             return False
-        self._connection = _Connection(self._decoder(), now)
+        connection = self._connection = _Connection(self._decoder(), now)
         self.state = ConnectionState.OPEN
         self._hooks.emit(
             Connected,
@@ -321,6 +296,7 @@ class Session:
             headers=headers,
             seconds=now - self._attempt_began,
             resumed=bool(self._attempt.last_event_id),
+            totals=connection.totals,
         )
         return True
 
@@ -347,13 +323,18 @@ class Session:
         connection = self._connection
         if connection is None:  # closed from another thread while this one was reading
             return
-        connection.bytes += len(chunk)
+        connection.totals.bytes += len(chunk)
         events = connection.decoder.feed(chunk)
-        connection.events += self._delivery.fill(events, connection.decoder)
+        connection.totals.events += self._delivery.fill(events, connection.decoder)
 
     def request_reconnect(self) -> None:
         """Have the connection or the wait dropped, and a new connection opened at once."""
         self._reconnect_requested = not self.finished
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether this side wants the I/O under way to end, so that its errors say nothing."""
+        return self._reconnect_requested or self.finished
 
     @property
     def must_drop(self) -> bool:
@@ -381,8 +362,8 @@ class Session:
             Disconnected,
             failure=failure,
             seconds=now - connection.opened_at,
-            events=connection.events,
-            bytes=connection.bytes,
+            events=connection.totals.events,
+            bytes=connection.totals.bytes,
         )
         return None if failure else error
 
@@ -390,7 +371,7 @@ class Session:
         self, connection: _Connection, error: Exception | None, now: float
     ) -> Failure | None:
         open_for = now - connection.opened_at
-        progress = connection.events > 0 or open_for >= self._settings.reset_after
+        progress = connection.totals.events > 0 or open_for >= self._settings.reset_after
         if progress:
             self._outage.end()
         if connection.decoder.retry is not None:
@@ -400,7 +381,7 @@ class Session:
             return None
         cursor = self._delivery.cursor
         failure = self._outage.note(error, now, cursor=cursor, progress=progress)
-        self._pending = failure and failure.error
+        self._pending = None if failure is None else failure.error
         return failure
 
     # -- A failure -----------------------------------------------------------------------------
@@ -418,10 +399,10 @@ class Session:
         failure = None if self.finished else self._failure_of(error, now)
         if failure is None:
             return False
-        delay = _checked(self._settings.policy(failure), self._settings.policy)
+        delay = checked(self._settings.policy(failure), self._settings.policy)
         if delay is None and self._resume_refused(failure):
             delay = 0.0
-        if delay is None:
+        if delay is None or self.finished:  # a policy or a hook may close the source, too
             return False
         if not self._outage.may_repeat(self._delivery.resumable):
             self._outage.refuse_to_repeat(failure)
@@ -435,8 +416,8 @@ class Session:
         cursor = self._attempt.last_event_id
         if not (cursor and failure.refuses_resume):
             return False
-        self._tell_of_gap("refused", cursor=cursor, status_code=failure.status_code)
-        if self._settings.on_gap == "give up":
+        self._gaps.tell("refused", cursor, status_code=failure.status_code)
+        if not self._gaps.continues:
             return False
         self._delivery.forget_cursor()
         return True
@@ -452,15 +433,18 @@ class Session:
         if scheduled is not None:
             self._hooks.emit(RetryScheduled, failure=scheduled[0], delay=scheduled[1])
 
-    def conclude(self, error: Exception, now: float) -> Exception:
+    def conclude(self, error: Exception, now: float) -> Exception | None:
         """Turn what stamina let through into what the consumer gets.
 
         Returns:
-            A `GiveUpError` with its cause; or the error itself if it is no failure of the stream.
+            A `GiveUpError` with its cause; the error itself if it is no failure of the stream;
+            None if it is one that nobody waits for any more, because the source was closed.
         """
-        failure = None if self.finished else self._failure_of(error, now)
+        failure = self._failure_of(error, now)
         if failure is None or error is not self._outage.cause:
             return error
+        if self.finished:
+            return None
         self._scheduled = None
         return self._give_up(tuple(self._outage.failures), now)
 
@@ -482,16 +466,3 @@ class Session:
         self.state = ConnectionState.CLOSED
         self._ended = reason in _ENDS
         self._hooks.emit(Closed, reason=reason)
-
-
-def _checked(delay: object, policy: object) -> float | None:
-    """Refuse what a policy must not return."""
-    if delay is None:
-        return None
-    if isinstance(delay, bool) or not isinstance(delay, (int, float)):
-        msg = f"the policy {policy!r} must return seconds or None, not {delay!r}"
-        raise TypeError(msg)
-    if not math.isfinite(delay) or delay < 0:
-        msg = f"the policy {policy!r} must return seconds from 0 up, not {delay!r}"
-        raise ValueError(msg)
-    return float(delay)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 from resilient_sse._header import sendable
+from resilient_sse._redact import redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -67,7 +68,7 @@ class CursorStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # it holds credentials
 class Settings:
     """Every keyword of a source but its client; see `ReconnectingEventSource` for the meanings.
 
@@ -136,8 +137,10 @@ def _check_url(url: object) -> None:
         raise TypeError(msg)
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        msg = f"url must begin with http:// or https:// and name a host, not {url!r}"
+        shown = redact_url(url).rpartition("@")[2]
+        msg = f"url must begin with http:// or https:// and name a host, not {shown!r}"
         raise ValueError(msg)
+    _ = parts.port  # which raises ValueError: "Port out of range 0-65535"
 
 
 def _check_content(content: object) -> None:

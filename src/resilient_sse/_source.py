@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import httpx
 
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 
 
 LAST_SAVE_SECONDS: Final = 2.0  # what leaving the block may cost if the store hangs
-ClientT = TypeVar("ClientT")
 _DEFAULT_POLICY = ExponentialBackoff()
 _DEFAULT_CURSOR_POLICY = ExponentialBackoff(wait_initial=0.1, wait_max=5.0, timeout=10.0)
 
 
-class Source(Generic[ClientT]):
+class Source:
     """An event stream that is read for as long as it takes, over as many connections as it takes.
 
     Args:
@@ -77,12 +76,12 @@ class Source(Generic[ClientT]):
         ValueError: If an argument makes no sense, for example a URL without a host.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each thing a user may decide
         self,
         url: str,
         *,
         # HTTP
-        client: ClientT | None = None,
+        client: Any = None,  # noqa: ANN401 - httpx's, httpx2's or httpxr's
         method: str = "GET",
         headers: Any = None,  # noqa: ANN401 - as in httpx
         params: Any = None,  # noqa: ANN401 - as in httpx
@@ -144,11 +143,12 @@ class Source(Generic[ClientT]):
             until=until,
             hooks=tuple(hooks),
         )
-        self._client = client
+        self._client: Any = client
         self._own_client = client is None
         self._session = Session(self._settings)
         # Where no rule applies to single events, they are taken straight from the queue.
         ready = self._session.ready
+        self._plain = ready is not None
         self._ready: list[ServerSentEvent] = [] if ready is None else ready
         self._entered = self._left = False
         self._response: Any = None
@@ -183,14 +183,11 @@ class Source(Generic[ClientT]):
             raise RuntimeError(msg)
 
     def _check_client(self, method: str, advice: str) -> None:
-        client: Any = self._client
-        if client is not None and not hasattr(client, method):
-            msg = f"{type(self).__name__} cannot use {client!r}: {advice}"
+        if self._client is not None and not hasattr(self._client, method):
+            msg = f"{type(self).__name__} cannot use {self._client!r}: {advice}"
             raise TypeError(msg)
 
-    @staticmethod
-    def _now() -> float:
-        return monotonic()
+    _now = staticmethod(monotonic)
 
 
 def busy() -> RuntimeError:

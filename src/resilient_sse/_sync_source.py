@@ -1,7 +1,9 @@
 """The blocking driver: does the I/O that the session asks for, in the thread that iterates.
 
 It holds no rule; it is `_async_source` in the other language. What `close` and `reconnect` have
-to interrupt from another thread is a blocked read, and shutting the socket down does that.
+to interrupt from another thread is a blocked read, and shutting the socket down does that. As the
+session knows no threads, `_deciding` is held while it decides; hooks and policies run under it,
+and may call back.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 import stamina
 
-from resilient_sse import _http
+from resilient_sse import _body, _http
 from resilient_sse._client import default_client
 from resilient_sse._source import Source, busy
 from resilient_sse._wire import Wire
@@ -35,19 +37,19 @@ __all__ = ["SyncReconnectingEventSource"]
 T = TypeVar("T")
 
 
-class SyncReconnectingEventSource(Source[Any]):
+class SyncReconnectingEventSource(Source):
     __doc__ = Source.__doc__
 
     _chunks: Iterator[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._check_client("close", "it takes a blocking one, such as httpx.Client")
+        self._check_client("__enter__", "it takes a blocking one, such as httpx.Client")
+        if not self._entered:
+            self._pulling = threading.Lock()
+            self._deciding = threading.Condition()
+            self._saving = threading.Lock()
+            self._wire = Wire()
         self._enter()
-        self._pulling = threading.Lock()
-        self._closing = threading.Lock()
-        self._acks = threading.Condition()
-        self._saving = threading.Lock()
-        self._wire = Wire()
         self._load_cursor()
         if self._client is None:
             self._client = default_client()
@@ -86,10 +88,12 @@ class SyncReconnectingEventSource(Source[Any]):
 
         A blocked read ends at once; a wait before the next attempt ends when it expires.
         """
-        with self._closing:
+        if not self._entered:
             self._session.close("closed", self._now())
-        with self._acks:
-            self._acks.notify_all()
+            return
+        with self._deciding:
+            self._session.close("closed", self._now())
+            self._deciding.notify_all()
         self._wire.cut()
         if self._pulling.acquire(blocking=False):  # else the thread that pulls cleans up
             try:
@@ -104,7 +108,8 @@ class SyncReconnectingEventSource(Source[Any]):
         the next attempt ends when it expires. After the end of the stream this does nothing.
         """
         self._session.request_reconnect()
-        self._wire.cut()
+        if self._entered:
+            self._wire.cut()
 
     def ack(self, event: ServerSentEvent) -> None:
         """Acknowledge an event, from any thread, and save the cursor if it moves.
@@ -114,9 +119,9 @@ class SyncReconnectingEventSource(Source[Any]):
         """
         if not self._entered:
             self._check_inside("with")
-        with self._acks:
+        with self._deciding:
             self._session.ack(event)
-            self._acks.notify_all()
+            self._deciding.notify_all()
         if self._left:  # nobody else will save it
             self._save_cursor()
         else:
@@ -130,10 +135,9 @@ class SyncReconnectingEventSource(Source[Any]):
             raise busy()
         try:
             while True:
-                with self._acks:
-                    self._session.acknowledge()
-                self._save_if_due()
-                with self._acks:
+                if not self._plain:
+                    self._acknowledge()
+                with self._deciding:
                     due = take(self._now())
                 if due:
                     return due
@@ -146,9 +150,14 @@ class SyncReconnectingEventSource(Source[Any]):
         finally:
             self._pulling.release()
 
+    def _acknowledge(self) -> None:
+        with self._deciding:
+            self._session.acknowledge()
+        self._save_if_due()
+
     def _advance(self) -> None:
         """Open a connection or read from it, or wait for room to do so."""
-        if self._session.full:
+        if not self._plain and self._session.full:
             self._make_room()
             return
         if self._session.must_drop:
@@ -160,16 +169,18 @@ class SyncReconnectingEventSource(Source[Any]):
 
     def _make_room(self) -> None:
         """Wait for an acknowledgement or for the store."""
-        with self._acks:
-            self._acks.wait_for(lambda: not self._session.awaits_ack)
+        with self._deciding:
+            self._deciding.wait_for(lambda: not self._session.awaits_ack)
         self._save_cursor(patient=True)
 
     def _read(self, chunks: Iterator[bytes]) -> None:
         error: Exception
         try:
-            self._session.received(next(chunks))
+            chunk = next(chunks)
+            with self._deciding:
+                self._session.received(chunk)
         except StopIteration:
-            error = StreamEnded("the server ended the stream")
+            error = StreamEnded()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
         except BaseException:  # KeyboardInterrupt, which breaks the connection
@@ -184,53 +195,63 @@ class SyncReconnectingEventSource(Source[Any]):
         session = self._session
 
         def delay(error: Exception) -> float | bool:
-            seconds = session.retry_delay(error, self._now())
-            if not stamina.is_testing():  # then stamina may not retry, and does not wait
-                session.announce_retry()
+            with self._deciding:
+                seconds = session.retry_delay(error, self._now())
+                if not stamina.is_testing():  # then stamina may not retry, and does not wait
+                    session.announce_retry()
             return seconds
 
         def connect(_url: str) -> None:  # the argument is for stamina's hooks to show
             session.raise_pending()
-            if not session.finished:  # closed during the wait
-                self._connect()
+            self._connect()
 
         connect.__module__, connect.__qualname__ = "resilient_sse", f"{type(self).__name__}.connect"
         try:
             stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
         except Exception as error:
-            outcome = session.conclude(error, self._now())
+            with self._deciding:
+                outcome = session.conclude(error, self._now())
+            if outcome is None:
+                return
             if outcome is error:
                 raise
             raise outcome from outcome.__cause__
 
     def _connect(self) -> None:
-        """Make one attempt."""
-        limit = self._settings.connect_timeout
-        attempt = self._session.begin_attempt(self._now())
+        """Make one attempt, unless it is interrupted."""
+        session, limit = self._session, self._settings.connect_timeout
+        with self._deciding:
+            attempt = None if session.finished else session.begin_attempt(self._now())
+        if attempt is None or session.finished:  # closed during the wait, or by a hook
+            return
         with self._wire.deadline(limit) as cut:
             try:
                 response = self._answer(attempt)
             except Exception as error:
+                if session.interrupted:
+                    return
                 if cut.is_set():
                     msg = f"no response headers within {limit:g} s"
                     raise httpx.ReadTimeout(msg) from error
-                raise _http.as_failure(error) from error.__cause__
+                failure = _http.as_failure(error)
+                raise failure from failure.__cause__
         self._response = response
         self._wire.carries(response)
         headers = _http.headers_of(response)
-        if not self._session.connected(response.status_code, headers, self._now()):
+        with self._deciding:
+            connected = session.connected(response.status_code, headers, self._now())
+        if not connected:
             self._drop()
             return
         _http.set_read_timeout(response, self._settings.idle_timeout)
-        self._chunks = _chunks(response)
+        self._chunks = _body.chunks(response)
 
     def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
         """Send the request and follow its redirects, to a response that can be gone on with."""
-        client: Any = self._client
         sending = self._prepare(attempt)
         while True:
             options = _http.send_options(self._settings, sending)
-            response = client.send(sending.request, **options)
+            response = self._client.send(sending.request, **options)
             verdict = _http.judge(sending, response, self._settings.content_type)
             if verdict is None:
                 return response
@@ -254,7 +275,9 @@ class SyncReconnectingEventSource(Source[Any]):
         if response is not None:
             with suppress(Exception):
                 response.close()
-        if bug := self._session.lost(error, self._now()):
+        with self._deciding:
+            bug = self._session.lost(error, self._now())
+        if bug:
             raise bug
 
     def _finish(self) -> None:
@@ -276,7 +299,7 @@ class SyncReconnectingEventSource(Source[Any]):
         self._with_store("load", use, patient=True)
 
     def _save_if_due(self) -> None:
-        with self._acks:
+        with self._deciding:
             due = self._session.save_is_due(self._now())
         if due:
             self._save_cursor()
@@ -288,11 +311,11 @@ class SyncReconnectingEventSource(Source[Any]):
             return
 
         def use() -> None:
-            with self._acks:
+            with self._deciding:
                 cursor = self._session.begin_save()
             if cursor is not None:
                 _settled(store.save(self._settings.cursor_key, cursor))
-                with self._acks:
+                with self._deciding:
                     self._session.saved(cursor)
 
         with self._saving:
@@ -300,6 +323,7 @@ class SyncReconnectingEventSource(Source[Any]):
 
     def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
         """Use the store; once it fails, in a retry loop of stamina's."""
+        session = self._session
         try:
             use()
         except Exception as error:  # noqa: BLE001 - the session decides
@@ -308,7 +332,8 @@ class SyncReconnectingEventSource(Source[Any]):
             return
 
         def delay(error: Exception) -> float | bool:
-            return self._session.store_delay(operation, error, self._now(), patient=patient)
+            with self._deciding:
+                return session.store_delay(operation, error, self._now(), patient=patient)
 
         def store(_key: str) -> None:  # the argument is for stamina's hooks to show
             if pending:
@@ -317,9 +342,10 @@ class SyncReconnectingEventSource(Source[Any]):
 
         store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
         try:
-            stamina.retry(on=delay, attempts=None, timeout=None)(store)(self._settings.cursor_key)
+            stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.cursor_key)
         except Exception as error:  # noqa: BLE001 - the session knows which are failures
-            outcome = self._session.store_outcome(operation, error, self._now())
+            with self._deciding:
+                outcome = session.store_outcome(operation, error, self._now())
             if outcome is not None:
                 raise outcome from outcome.__cause__
 
@@ -342,7 +368,7 @@ class Batches:
         return self._pull(self._take)
 
 
-def _settled(result: T) -> T:
+def _settled(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
     """Refuse what only an asynchronous source could await."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
@@ -350,11 +376,6 @@ def _settled(result: T) -> T:
         msg = "a blocking source takes plain functions, and this one returned an awaitable"
         raise TypeError(msg)
     return result
-
-
-def _chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401
-    encoded = _http.is_encoded(response)
-    return iter(response.iter_bytes() if encoded else response.iter_raw())
 
 
 def _excerpt(response: Any) -> bytes:  # noqa: ANN401

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 class Wire:
@@ -39,7 +39,7 @@ class Wire:
             socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
 
     @contextmanager
-    def deadline(self, seconds: float) -> Iterator[threading.Event]:
+    def deadline(self, seconds: float) -> Generator[threading.Event]:
         """Cut the wire after some seconds; the event that this yields then is set."""
         cut = threading.Event()
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from resilient_sse._redact import redact_text
+from resilient_sse._redact import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,6 +90,9 @@ class ContentTypeError(ResponseError):
 
 class StreamEnded(SSEError):  # noqa: N818 - it is news before it is an error
     """The response body ended cleanly; event streams are not meant to."""
+
+    def __init__(self, message: str = "the server ended the stream") -> None:
+        super().__init__(message)
 
 
 class IdleTimeout(SSEError):  # noqa: N818 - named like TimeoutException of httpx
@@ -174,7 +177,7 @@ class GiveUpError(SSEError):
         """Tell in one line what was tried, why it failed and where to go on."""
         last = self.failure
         times = "1 failure" if last.attempt == 1 else f"{last.attempt} failures"
-        error = redact_text(str(last.error)) or "no message"
+        error = explain(last.error) or "no message"
         resume = f"; resume from event id {self.last_event_id!r}" if self.last_event_id else ""
         return (
             f"gave up on {self.url} after {times} in {last.outage_seconds:.1f} s: "

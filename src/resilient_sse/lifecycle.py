@@ -16,7 +16,7 @@ a number that grows with every source made in this process.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -32,6 +32,7 @@ __all__ = [
     "Connected",
     "Connecting",
     "ConnectionState",
+    "ConnectionTotals",
     "CursorStoreFailed",
     "Disconnected",
     "GapDetected",
@@ -53,6 +54,27 @@ class ConnectionState(StrEnum):
     """Between a failure and the next attempt."""
     CLOSED = "closed"
     """Done: nothing more will come."""
+
+
+class ConnectionTotals:
+    """What one connection has received so far; it grows for as long as the connection is open.
+
+    A hook may keep it and read it whenever it likes, from any thread, so that nothing has to be
+    called for every event. Only the session writes it.
+
+    Attributes:
+        events: How many events it has dispatched.
+        bytes: How many bytes of body it has received, after content decoding.
+        first_event_seconds: Seconds from the start of the attempt to its first event; None until
+            there is one.
+    """
+
+    __slots__ = ("bytes", "events", "first_event_seconds")
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.bytes = 0
+        self.first_event_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +113,7 @@ class Connected(LifecycleEvent):
         headers: The response's headers, names in lower case, cookies redacted.
         seconds: From the start of the attempt to the response's headers.
         resumed: Whether a cursor was sent.
+        totals: What the connection has received, live.
     """
 
     attempt: int
@@ -98,6 +121,7 @@ class Connected(LifecycleEvent):
     headers: Mapping[str, str]
     seconds: float
     resumed: bool
+    totals: ConnectionTotals = field(default_factory=ConnectionTotals, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +206,7 @@ class CursorStoreFailed(LifecycleEvent):
     Attributes:
         operation: "load" or "save".
         error: What the store raised.
-        key: The key in the store.
+        key: The key in the store; redacted if it is the URL.
         attempt: The failures since the store last worked, this one included, from 1.
         delay: Seconds until the store is tried again, events flowing meanwhile; None if the
             consumer gets a `CursorError` now.

@@ -46,7 +46,8 @@ class ExponentialBackoff:
         retry_statuses: HTTP statuses to retry although they are not `Failure.retryable`.
 
     Raises:
-        ValueError: If a number is negative or not finite, or ``attempts`` is below 1.
+        ValueError: If a number is negative or not finite, or ``attempts`` or ``wait_exp_base`` is
+            below 1.
     """
 
     attempts: int | None = None
@@ -62,6 +63,9 @@ class ExponentialBackoff:
     def __post_init__(self) -> None:
         if self.attempts is not None and self.attempts < 1:
             msg = f"attempts must be at least 1 or None, not {self.attempts!r}"
+            raise ValueError(msg)
+        if not self.wait_exp_base >= 1:
+            msg = f"wait_exp_base must be at least 1, not {self.wait_exp_base!r}"
             raise ValueError(msg)
         for name in _NUMBERS:
             value = getattr(self, name)

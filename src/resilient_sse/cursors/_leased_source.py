@@ -41,12 +41,8 @@ class LeasedSource(ReconnectingEventSource):
         return self._held.token
 
     async def __aenter__(self) -> Self:
-        self._held.watch(_in_this_event_loop(self._interrupt))
+        self._held.watch(_in_this_event_loop(self.reconnect))
         return await super().__aenter__()
-
-    def _interrupt(self) -> None:
-        if self._scope is not None:
-            self._scope.cancel()
 
     async def _pull(self, take: Callable[[float], T | None]) -> T:
         return await super()._pull(_checked(self._held, take))

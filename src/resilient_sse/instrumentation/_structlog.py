@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from resilient_sse import lifecycle
-from resilient_sse._redact import redact_text
+from resilient_sse._redact import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,18 +20,18 @@ __all__ = ["StructlogHook"]
 class StructlogHook:
     """Logs every lifecycle event through structlog, under names and keys that stay the same.
 
-    | lifecycle event | log event | level | keys besides ``url`` and ``source_id`` |
-    |---|---|---|---|
-    | `Connecting` | ``sse.connecting`` | debug | ``attempt``, ``last_event_id`` |
-    | `Connected` | ``sse.connected`` | info | ``attempt``, ``status_code``, ``seconds``, ``resumed`` |
-    | `Comment` | ``sse.comment`` | debug | ``text`` |
-    | `Disconnected` | ``sse.disconnected`` | warning; info without a failure | ``seconds``, ``events``, ``bytes`` and those of the failure |
-    | `RetryScheduled` | ``sse.retry_scheduled`` | warning | ``delay`` and those of the failure |
-    | `GaveUp` | ``sse.gave_up`` | error | ``failures`` (a count) and those of the failure |
-    | `Closed` | ``sse.closed`` | info | ``reason`` |
+    | log event | level | keys besides ``url`` and ``source_id`` |
+    |---|---|---|
+    | ``sse.connecting`` | debug | ``attempt``, ``last_event_id`` |
+    | ``sse.connected`` | info | ``attempt``, ``status_code``, ``seconds``, ``resumed`` |
+    | ``sse.comment`` | debug | ``text`` |
+    | ``sse.disconnected`` | warning (1) | ``seconds``, ``events``, ``bytes``, the failure's |
+    | ``sse.retry_scheduled`` | warning | ``delay``, the failure's |
+    | ``sse.gave_up`` | error | ``failures`` (a count), the failure's |
+    | ``sse.closed`` | info | ``reason`` |
 
-    The keys of a failure are ``kind``, ``error``, ``failed_attempt``, ``outage_seconds`` and, if
-    the server answered, ``status_code``.
+    (1) info if this side ended the connection. The keys of a failure are ``kind``, ``error``,
+    ``failed_attempt``, ``outage_seconds`` and, if the server answered, ``status_code``.
 
     Args:
         logger: The logger to use; by default structlog's, named ``resilient_sse``.
@@ -98,7 +98,7 @@ _WRITERS: Final[dict[type[lifecycle.LifecycleEvent], Callable[[Any, Any], None]]
 
 def _facts(failure: Failure) -> dict[str, object]:
     """Flatten a failure into keys of a log line."""
-    name, message = type(failure.error).__name__, redact_text(str(failure.error))
+    name, message = type(failure.error).__name__, explain(failure.error)
     facts: dict[str, object] = {
         "kind": str(failure.kind),
         "error": f"{name}: {message}" if message else name,

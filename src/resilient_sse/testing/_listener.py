@@ -8,7 +8,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from resilient_sse.testing._peer import Alarm, Peer
+from resilient_sse.testing._alarm import Alarm
+from resilient_sse.testing._peer import Peer
 from resilient_sse.testing._script import Ending
 
 if TYPE_CHECKING:

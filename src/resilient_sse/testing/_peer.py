@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import socket
 import ssl
 import struct
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
+
+from resilient_sse.testing._alarm import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from resilient_sse.testing._script import Ending
 
-__all__ = ["Alarm", "Cut", "Gone", "Peer"]
+__all__ = ["Cut", "Gone", "Peer"]
 
 _T = TypeVar("_T")
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
@@ -38,36 +40,6 @@ class Cut(Exception):  # noqa: N818 - news, not an error
     def __init__(self, ending: Ending) -> None:
         super().__init__(ending)
         self.ending = ending
-
-
-class Alarm:
-    """Wakes a thread that waits for sockets."""
-
-    def __init__(self) -> None:
-        self._ring, self._bell = socket.socketpair()
-        self._ring.settimeout(0)
-        self._bell.settimeout(0)
-        self._lock = threading.Lock()
-
-    def fileno(self) -> int:
-        """For selectors: readable once the alarm was rung."""
-        return self._bell.fileno()
-
-    def ring(self) -> None:
-        """Wake it; nothing happens if it is gone."""
-        with self._lock, contextlib.suppress(OSError):
-            self._ring.send(b"!")
-
-    def silence(self) -> None:
-        """Forget the rings so far."""
-        with contextlib.suppress(BlockingIOError):
-            self._bell.recv(4096)
-
-    def close(self) -> None:
-        """Free the sockets."""
-        with self._lock:
-            self._ring.close()
-            self._bell.close()
 
 
 class Peer:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 import time
 from typing import TYPE_CHECKING
 
-import anyio
 import httpx
-from anyio.lowlevel import checkpoint
 
+from resilient_sse.testing._bodies import AsyncBody, SyncBody
 from resilient_sse.testing._performance import header_fields
 from resilient_sse.testing._request import RecordedRequest, RequestLog
 from resilient_sse.testing._script import Script
 from resilient_sse.testing._timeline import body, opening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from resilient_sse.testing._script import Connection, ScriptEntry
 
@@ -48,7 +46,7 @@ class ScriptedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self._script = Script(script, then)
         self._log = RequestLog()
         self._numbers = itertools.count(1)
-        self._open: set[_SyncStream | _AsyncStream] = set()
+        self._open: set[SyncBody | AsyncBody] = set()
 
     @property
     def requests(self) -> list[RecordedRequest]:
@@ -75,7 +73,7 @@ class ScriptedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request, as httpx asks for it."""
         connection = self._answer(request, request.read())
-        stream = _SyncStream(body(connection, _patience(request)), self._open)
+        stream = SyncBody(body(connection, _patience(request)), self._open)
         try:
             for seconds in opening(connection, _patience(request)):
                 stream.wait(seconds)
@@ -87,7 +85,7 @@ class ScriptedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request, as httpx asks for it."""
         connection = self._answer(request, await request.aread())
-        stream = _AsyncStream(body(connection, _patience(request)), self._open)
+        stream = AsyncBody(body(connection, _patience(request)), self._open)
         try:
             for seconds in opening(connection, _patience(request)):
                 await stream.wait(seconds)
@@ -125,7 +123,7 @@ def _patience(request: httpx.Request) -> float:
     return math.inf if read is None else read
 
 
-def _response(connection: Connection, stream: _SyncStream | _AsyncStream) -> httpx.Response:
+def _response(connection: Connection, stream: SyncBody | AsyncBody) -> httpx.Response:
     version = f"HTTP/{connection.http_version}".encode()
     return httpx.Response(
         connection.status,
@@ -133,71 +131,3 @@ def _response(connection: Connection, stream: _SyncStream | _AsyncStream) -> htt
         stream=stream,
         extensions={"http_version": version},
     )
-
-
-class _SyncStream(httpx.SyncByteStream):
-    def __init__(
-        self, timeline: Iterator[bytes | float], opened: set[_SyncStream | _AsyncStream]
-    ) -> None:
-        self._timeline = timeline
-        self._opened = opened
-        self._ended = threading.Event()
-        opened.add(self)
-
-    def __iter__(self) -> Iterator[bytes]:
-        for item in self._timeline:
-            if isinstance(item, bytes):
-                yield item
-            else:
-                self.wait(item)
-
-    def wait(self, seconds: float) -> None:
-        if self._ended.wait(None if math.isinf(seconds) else seconds):
-            raise _closed()
-
-    def end(self) -> None:
-        self._ended.set()
-
-    def close(self) -> None:
-        self._opened.discard(self)
-        self.end()
-
-
-class _AsyncStream(httpx.AsyncByteStream):
-    """An iterator and no generator: there is nothing to finalize when it is left early."""
-
-    def __init__(
-        self, timeline: Iterator[bytes | float], opened: set[_SyncStream | _AsyncStream]
-    ) -> None:
-        self._timeline = timeline
-        self._opened = opened
-        self._ended = anyio.Event()
-        opened.add(self)
-
-    def __aiter__(self) -> _AsyncStream:
-        return self
-
-    async def __anext__(self) -> bytes:
-        await checkpoint()
-        for item in self._timeline:
-            if isinstance(item, bytes):
-                return item
-            await self.wait(item)
-        raise StopAsyncIteration
-
-    async def wait(self, seconds: float) -> None:
-        with anyio.move_on_after(seconds):
-            await self._ended.wait()
-        if self._ended.is_set():
-            raise _closed()
-
-    def end(self) -> None:
-        self._ended.set()
-
-    async def aclose(self) -> None:
-        self._opened.discard(self)
-        self.end()
-
-
-def _closed() -> httpx.ReadError:
-    return httpx.ReadError("the response was closed while it was read")

@@ -1,0 +1,1 @@
+"""Benchmarks: `decoder` without a network, `end_to_end` over loopback."""

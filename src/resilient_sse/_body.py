@@ -1,0 +1,69 @@
+"""The body of a response: how its bytes are read, and how the reading is ended early.
+
+They use only what httpx, httpx2 and httpxr have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from resilient_sse._http import encoding_of
+from resilient_sse._inflate import AsyncInflated, inflated, is_known
+from resilient_sse.transports._exchange import Body, body_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+# More than h11 can have parsed out of what it read at once.
+_MOST_BUFFERED_CHUNKS: Final = 100_000
+
+
+def chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+    """Read the body as raw bytes, decompressed in bounded pieces if it has to be."""
+    if _is_the_clients(response):
+        return iter(response.iter_bytes())
+    raw, encoding = iter(response.iter_raw()), encoding_of(response)
+    return inflated(raw, encoding) if encoding else raw
+
+
+def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
+    """Read the body of an asynchronous response, as `chunks` does."""
+    if _is_the_clients(response):
+        return aiter(response.aiter_bytes())
+    raw: AsyncIterator[bytes] = body_of(response) or aiter(response.aiter_raw())
+    encoding = encoding_of(response)
+    return AsyncInflated(raw, encoding) if encoding else raw
+
+
+def _is_the_clients(response: Any) -> bool:  # noqa: ANN401
+    """Say whether only the client can read this body.
+
+    It has its own decoder for an encoding that we do not know; and of a response that was read
+    already, such as a mock's, only the decoded bytes are left.
+    """
+    encoding = encoding_of(response)
+    unknown = bool(encoding) and not is_known(encoding)
+    return unknown or getattr(response, "is_stream_consumed", False)
+
+
+async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> None:  # noqa: ANN401
+    """Close a response, and with it the generators that httpx reads its body through.
+
+    Closing only the outermost of them would leave the inner ones to the garbage collector, of
+    which trio warns. Resumed under a cancelled scope, they unwind from the innermost outward.
+    """
+    with anyio.CancelScope(shield=True), suppress(Exception):
+        await response.aclose()
+    if chunks is None or isinstance(chunks, Body):
+        return
+    with anyio.CancelScope(shield=True) as scope, suppress(Exception):
+        scope.cancel()
+        for _ in range(_MOST_BUFFERED_CHUNKS):
+            await anext(chunks)
+        # Here is a body that never pauses, such as a mock's.
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()

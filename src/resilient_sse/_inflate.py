@@ -1,0 +1,96 @@
+"""Compressed bodies, decompressed piece by piece.
+
+The clients' own decoders turn a chunk into all that it stands for at once, and 64 KB of gzip may
+stand for 64 MB, of Brotli or of gzip within gzip for any amount. So a source decompresses by
+itself, in pieces, and asks only for the encodings that it can bound in this way.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from typing import Self
+
+_PIECE: Final = 65536
+# RFC 9110 8.4.1: "x-gzip" is the same as "gzip".
+_KNOWN: Final = frozenset({"gzip", "x-gzip", "deflate"})
+_DETECT: Final = 32 + zlib.MAX_WBITS  # a gzip header or a zlib header
+_RAW: Final = -zlib.MAX_WBITS
+_DEFLATED: Final = 8
+
+
+def is_known(encoding: str) -> bool:
+    """Say whether a body with this ``Content-Encoding`` (in lower case) can be decompressed."""
+    return encoding in _KNOWN
+
+
+def acceptable(accept_encoding: str) -> str:
+    """Leave in an ``Accept-Encoding`` only what can be decompressed; "identity" if nothing is."""
+    wanted = [entry.strip() for entry in accept_encoding.split(",")]
+    known = [entry for entry in wanted if is_known(entry.partition(";")[0].lower())]
+    return ", ".join(known) or "identity"
+
+
+class Inflater:
+    """Decompresses one body.
+
+    Args:
+        encoding: Its ``Content-Encoding``, a known one, in lower case.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._may_be_raw = encoding == "deflate"
+        self._stream = zlib.decompressobj(_DETECT)
+
+    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+        """Decompress the next bytes of the body into pieces of at most 64 KB.
+
+        Raises:
+            httpx.DecodingError: If they are not what the encoding promises.
+        """
+        if self._may_be_raw and chunk:  # some servers leave out the zlib header
+            self._may_be_raw = False
+            if chunk[0] & 15 != _DEFLATED:
+                self._stream = zlib.decompressobj(_RAW)
+        while piece := self._inflate(chunk):
+            yield piece
+            chunk = self._stream.unconsumed_tail
+            if self._stream.eof:  # RFC 1952 2.2: one gzip member may follow another
+                chunk = self._stream.unused_data
+                self._stream = zlib.decompressobj(_DETECT)
+
+    def _inflate(self, chunk: bytes) -> bytes:
+        try:
+            return self._stream.decompress(chunk, _PIECE)
+        except zlib.error as error:
+            msg = f"the body is not compressed as its headers say: {error}"
+            raise httpx.DecodingError(msg) from error
+
+
+def inflated(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """Decompress a body's chunks."""
+    inflater = Inflater(encoding)
+    for chunk in chunks:
+        yield from inflater.pieces(chunk)
+
+
+class AsyncInflated:
+    """Decompresses a body's chunks; no generator, so that leaving it early is no matter."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], encoding: str) -> None:
+        self._chunks = chunks
+        self._inflater = Inflater(encoding)
+        self._pieces: Iterator[bytes] = iter(())
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while (piece := next(self._pieces, None)) is None:
+            self._pieces = self._inflater.pieces(await anext(self._chunks))
+        return piece

@@ -1,0 +1,104 @@
+"""``resilient-sse check``: is this server fit for clients that reconnect?"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from resilient_sse._client import default_async_client
+from resilient_sse._redact import explain, redact_url
+from resilient_sse.cli._findings import (
+    Finding,
+    Level,
+    about_afterwards,
+    about_response,
+    about_resuming,
+    about_stream,
+    resumption,
+)
+from resilient_sse.cli._outcome import DONE, PROBLEM, Outcome
+from resilient_sse.cli._probe import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from resilient_sse.cli._probe import Heard
+    from resilient_sse.cli._target import Target
+
+__all__ = ["Check"]
+
+_STYLES: Final = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "bold red"}
+_ENOUGH_EVENTS: Final = 3
+_ENOUGH_COMMENTS: Final = 3
+
+
+class Check:
+    """Tries a server, and prints what it found.
+
+    Args:
+        target: What to connect to.
+        seconds: How long to listen to one connection at most.
+    """
+
+    def __init__(self, target: Target, seconds: float) -> None:
+        self._url = redact_url(target.url)
+        self._seconds = seconds
+        self._client = target.client() or default_async_client()
+        self._probe = Probe(self._client, target)
+        self._console = Console()
+        self._problems = 0
+        self._first_id = target.last_event_id
+        target.source()  # so that what is wrong with the options is said now
+
+    async def run(self) -> None:
+        """Try everything."""
+        try:
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self._client)
+                await self._try()
+        except httpx.HTTPError as error:
+            reason = explain(error) or type(error).__name__
+            self._report([Finding(Level.PROBLEM, f"no response: {reason}")])
+
+    def sum_up(self) -> Outcome:
+        """Say whether there is a problem, with the exit code too."""
+        if self._problems:
+            return Outcome(PROBLEM, f"{self._url}: {self._problems} of these would break clients")
+        return DONE
+
+    async def _try(self) -> None:
+        heard = await self._probe.listen(self._seconds, self._first_id, _is_enough)
+        self._report(about_response(heard))
+        if not heard.is_stream:
+            return
+        self._report(about_stream(heard))
+        await self._try_to_resume(heard)
+        if heard.end and heard.events:
+            last = heard.events[-1].id or self._first_id
+            after = await self._probe.listen(0.5, last, lambda _: True)
+            self._report([about_afterwards(after)])
+
+    async def _try_to_resume(self, heard: Heard) -> None:
+        chosen = resumption(heard.events)
+        if chosen is None:
+            text = "resuming was not tried: it takes two events with ids; listen longer (--seconds)"
+            self._report([Finding(Level.NOTE, text)])
+            return
+        cursor, expected = chosen
+        again = await self._probe.listen(self._seconds, cursor, lambda now: bool(now.events))
+        self._report([about_resuming(cursor, expected, again)])
+
+    def _report(self, findings: Iterable[Finding]) -> None:
+        for level, text in findings:
+            self._problems += level is Level.PROBLEM
+            line = Text(f"{level.value:<8} ", style=_STYLES[level]).append(text, style="default")
+            self._console.print(line, soft_wrap=True)
+
+
+def _is_enough(heard: Heard) -> bool:
+    comments = heard.comments
+    return len(heard.events) >= _ENOUGH_EVENTS and len(comments) >= _ENOUGH_COMMENTS

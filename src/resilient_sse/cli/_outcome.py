@@ -1,0 +1,158 @@
+"""How a command ends: an exit code, and at most one line that says what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shlex
+import signal
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import anyio
+
+from resilient_sse._failure import FailureKind
+from resilient_sse.errors import CursorError, GiveUpError
+
+if TYPE_CHECKING:
+    from resilient_sse._failure import Failure
+
+__all__ = [
+    "DONE",
+    "Command",
+    "Outcome",
+    "outcome_of",
+    "printable",
+    "reader_has_gone",
+    "run_until_interrupted",
+    "say",
+    "say_last_id",
+    "write",
+]
+
+DONE_CODE: Final = 0
+PROBLEM: Final = 1
+USAGE: Final = 2
+GAVE_UP: Final = 3
+CANNOT_WRITE: Final = 4
+INTERRUPTED: Final = 128 + signal.SIGINT
+
+# What a terminal may take for a command (C0 and C1 but tab and line feed).
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_HINTS: Final = {
+    FailureKind.CONNECT: "is the server running, and is the address right?",
+    FailureKind.TIMEOUT: "is the server overloaded, or a proxy in between?",
+    FailureKind.CONTENT_TYPE: "is this the URL of an event stream? resilient-sse check says more",
+    FailureKind.UNSAFE: "add --retry-unsafe if repeating the request does no harm",
+    401: "check the credentials: -H or --auth-env",
+    403: "check the credentials: -H or --auth-env",
+    404: "check the path of the URL",
+    405: "check --method",
+}
+
+
+class Outcome(NamedTuple):
+    """How a command ends.
+
+    Attributes:
+        code: The exit code.
+        message: One line for stderr; "" for none.
+    """
+
+    code: int
+    message: str = ""
+
+
+DONE: Final = Outcome(DONE_CODE)
+
+
+def outcome_of(error: GiveUpError | CursorError | OSError) -> Outcome:
+    """Return the outcome that an error means; all others are bugs."""
+    if isinstance(error, GiveUpError):
+        return Outcome(GAVE_UP, f"{error}; {_hint(error.failure)}")
+    if isinstance(error, CursorError):
+        return Outcome(CANNOT_WRITE, f"{error.__cause__}; check the file of --cursor")
+    if isinstance(error, BrokenPipeError):  # whoever read this has what it wanted
+        return DONE
+    return Outcome(CANNOT_WRITE, f"cannot write the output: {error.strerror}")
+
+
+def _hint(failure: Failure) -> str:
+    status = _HINTS.get(failure.status_code) if failure.status_code else None
+    return status or _HINTS.get(failure.kind) or "resilient-sse check says more"
+
+
+def printable(text: str) -> str:
+    """Return the text without what a terminal would take for a command."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def say(message: str) -> None:
+    """Write a line to stderr."""
+    sys.stderr.write(f"resilient-sse: {printable(message)}\n")
+    sys.stderr.flush()
+
+
+def say_last_id(last_event_id: str) -> None:
+    """Tell where to go on, if that is known."""
+    if last_event_id:
+        say(f"to go on from here: --last-event-id {shlex.quote(last_event_id)}")
+
+
+def write(data: bytes) -> None:
+    """Write to stdout at once.
+
+    Nothing stays in a buffer, so that a closed pipe cannot surprise the end of the interpreter.
+
+    Raises:
+        BrokenPipeError: If nobody reads it.
+        OSError: If it cannot be written.
+    """
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(sys.stdout.fileno(), rest) :]
+
+
+def reader_has_gone() -> bool:
+    """Say whether nobody reads stdout any more.
+
+    Where the system cannot tell, the next write does.
+    """
+    poll = getattr(select, "poll", None)
+    if poll is None:
+        return False
+    poller = poll()
+    poller.register(sys.stdout.fileno(), 0)
+    return bool(poller.poll(0))
+
+
+class Command(Protocol):
+    """What a command does."""
+
+    async def run(self) -> None:
+        """Do the work, until it is done or cancelled."""
+        ...
+
+    def sum_up(self) -> Outcome:
+        """Say what is to be said when it is over, and how it ended."""
+        ...
+
+
+def run_until_interrupted(command: Command) -> Outcome:
+    """Run a command in an event loop; Ctrl-C and SIGTERM cancel it, and it cleans up."""
+    signals = [signal.SIGINT]
+
+    def terminate(number: int, _frame: object) -> None:
+        signals.append(signal.Signals(number))
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        anyio.run(command.run)
+    except KeyboardInterrupt:
+        command.sum_up()
+        return Outcome(128 + signals[-1])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return command.sum_up()

@@ -1,0 +1,133 @@
+"""One connection to a server, listened to closely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import httpx
+
+from resilient_sse._decoder import SSEDecoder
+from resilient_sse._header import encode_last_event_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resilient_sse._event import ServerSentEvent
+    from resilient_sse.cli._target import Target
+
+__all__ = ["Heard", "Probe"]
+
+_OK: Final = 200
+_PATIENCE_SECONDS: Final = 10.0
+
+
+@dataclass(kw_only=True)
+class Heard:
+    """What a connection told. Times are seconds since the request was begun.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The response's headers.
+        headers_after: When the headers were there.
+        first_byte_after: When the first byte of the body came, if it did.
+        events: The events, in order.
+        comments: When each comment came.
+        retry: The last ``retry`` field, in milliseconds.
+        listened: How long, all in all.
+        end: How the body ended; "" if this side stopped listening.
+    """
+
+    status: int
+    headers: httpx.Headers
+    headers_after: float
+    first_byte_after: float | None = None
+    events: list[ServerSentEvent] = field(default_factory=list["ServerSentEvent"])
+    comments: list[float] = field(default_factory=list[float])
+    retry: int | None = None
+    listened: float = 0.0
+    end: str = ""
+
+    @property
+    def content_type(self) -> str:
+        """The media type, without parameters."""
+        content_type: str = self.headers.get("content-type", "")
+        return content_type.partition(";")[0].strip().lower()
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether there are events to be had."""
+        return self.status == _OK and self.content_type == "text/event-stream"
+
+
+class Probe:
+    """Makes connections as the options say.
+
+    Args:
+        client: Makes the requests.
+        target: What to connect to.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, target: Target) -> None:
+        self._client = client
+        self._target = target
+
+    async def listen(
+        self, seconds: float, last_event_id: str, enough: Callable[[Heard], bool]
+    ) -> Heard:
+        """Open a connection and listen.
+
+        Args:
+            seconds: Stop listening after so long.
+            last_event_id: Where to go on; "" for nowhere.
+            enough: Says whether to stop earlier.
+
+        Raises:
+            httpx.HTTPError: If there is no response.
+        """
+        began = monotonic()
+        async with self._client.stream(
+            self._target.verb,
+            self._target.url,
+            headers=self._headers(last_event_id),
+            content=self._target.body,
+            timeout=httpx.Timeout(_PATIENCE_SECONDS, read=_PATIENCE_SECONDS + seconds),
+            follow_redirects=True,
+        ) as response:
+            heard = Heard(
+                status=response.status_code,
+                headers=response.headers,
+                headers_after=monotonic() - began,
+            )
+            if heard.is_stream:
+                with anyio.move_on_after(seconds):
+                    await _read(response, heard, began, enough)
+            heard.listened = monotonic() - began
+        return heard
+
+    def _headers(self, last_event_id: str) -> httpx.Headers:
+        headers = httpx.Headers({"Accept": "text/event-stream", "Cache-Control": "no-cache"})
+        headers.update(self._target.headers())
+        if last_event_id:
+            headers.update([(b"Last-Event-ID", encode_last_event_id(last_event_id))])
+        return headers
+
+
+async def _read(
+    response: httpx.Response, heard: Heard, began: float, enough: Callable[[Heard], bool]
+) -> None:
+    decoder = SSEDecoder(on_comment=lambda _: heard.comments.append(monotonic() - began))
+    try:
+        async for chunk in response.aiter_bytes():
+            if heard.first_byte_after is None:
+                heard.first_byte_after = monotonic() - began
+            heard.events += decoder.feed(chunk)
+            heard.retry = decoder.retry
+            if enough(heard):
+                return
+    except httpx.TransportError as error:
+        heard.end = f"broke off ({type(error).__name__})"
+    else:
+        heard.end = "ended"

@@ -1,0 +1,82 @@
+"""``resilient-sse watch``: a full-screen view of a stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import anyio
+from rich.console import Console
+from rich.live import Live
+
+from resilient_sse._redact import redact_url
+from resilient_sse.cli._monitor import Monitor
+from resilient_sse.cli._outcome import DONE, outcome_of, say_last_id
+from resilient_sse.cli._panels import View, for_people
+from resilient_sse.errors import GiveUpError
+
+if TYPE_CHECKING:
+    from resilient_sse._event import ServerSentEvent
+    from resilient_sse.cli._outcome import Outcome
+    from resilient_sse.cli._target import Target
+
+__all__ = ["Watch"]
+
+_REFRESH_SECONDS = 0.25
+_REMEMBERED_EVENTS = 200
+
+
+class Watch:
+    """Shows a stream until it ends.
+
+    Args:
+        target: What to connect to.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._monitor = Monitor()
+        self._events: deque[ServerSentEvent] = deque(maxlen=_REMEMBERED_EVENTS)
+        self._view = View(redact_url(target.url), self._monitor, self._events)
+        self._console = Console()
+        self._outcome = DONE
+        self._client = target.client()
+        self._source = target.source(client=self._client, hooks=[self._monitor])
+
+    async def run(self) -> None:
+        """Show the stream until it is over."""
+        live = Live(console=self._console, screen=True, auto_refresh=False)
+        with live:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._refresh, live)
+                await self._read()
+                tasks.cancel_scope.cancel()
+
+    async def _refresh(self, live: Live) -> None:
+        while True:
+            size = self._console.size
+            live.update(self._view.render(size.width, size.height), refresh=True)
+            await anyio.sleep(_REFRESH_SECONDS)
+
+    async def _read(self) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                if self._client is not None:
+                    await stack.enter_async_context(self._client)
+                source = await stack.enter_async_context(self._source)
+                async for batch in source.batches():
+                    self._events.extend(batch)
+                    self._view.last_event_id = source.last_event_id
+        except GiveUpError as error:
+            self._outcome = outcome_of(error)
+
+    def sum_up(self) -> Outcome:
+        """Leave a line on the terminal, where the view was before."""
+        monitor = self._monitor
+        self._console.print(
+            f"{monitor.events} events in {for_people(monitor.clock() - monitor.began)}, "
+            f"{monitor.failures} failures, {monitor.reconnects} reconnects",
+            highlight=False,
+        )
+        say_last_id(self._view.last_event_id)
+        return self._outcome

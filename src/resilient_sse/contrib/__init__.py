@@ -1,0 +1,1 @@
+"""Parts of other people's libraries in this library's shapes; each needs its extra."""

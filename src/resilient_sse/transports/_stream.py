@@ -1,0 +1,402 @@
+"""One TCP connection on asyncio: bytes in, bytes out, TLS if it is asked for.
+
+What arrives is kept until it is read; past a limit the socket is left alone until then. A read
+that has to wait is one future, and costs neither a task nor a cancel scope. Its timeout is one
+timer for the whole connection, which looks at its deadline when it goes off: to arm and disarm a
+timer for every read costs more than the read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+import selectors
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import httpx
+
+from resilient_sse.transports._tls import TLS
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+
+__all__ = ["AsyncioStream", "SocketOption"]
+
+SocketOption: TypeAlias = (
+    tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+)
+
+_ADDRESSES: Final = {"client_addr": "sockname", "server_addr": "peername"}
+_MOST_BUFFERED: Final = 64 * 1024
+_RECEIVED_AT_ONCE: Final = 64 * 1024
+
+
+class AsyncioStream(asyncio.Protocol):
+    """A connection, in the shape of ``httpcore.AsyncNetworkStream``.
+
+    It raises httpx's exceptions. `connect` makes one.
+    """
+
+    __slots__ = (
+        "__weakref__", "_broken", "_cause", "_deadline", "_due", "_loop", "_over",
+        "_paused", "_reading", "_received", "_size", "_timer", "_tls", "_transport", "_writing",
+        "ready",
+    )  # fmt: skip
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: Any = None
+        self._tls: TLS | None = None
+        # What was received and is not read yet; `take` would not have to wait
+        self.ready = False
+        self._received: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        # The end: nothing more will be received, and why, unless it was clean
+        self._over = False
+        self._broken = ""
+        self._cause: BaseException | None = None
+        # Who waits: the reader until its deadline, the writer
+        self._reading: asyncio.Future[None] | None = None
+        self._writing: asyncio.Future[None] | None = None
+        self._deadline = self._due = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def connect(
+        cls,
+        address: tuple[str, int] | str,
+        *,
+        within: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] = (),
+    ) -> AsyncioStream:
+        """Open a connection.
+
+        Args:
+            address: Host and port, or the path of a Unix domain socket.
+            within: Seconds; None for no limit.
+            local_address: The address to connect from.
+            socket_options: Arguments for ``socket.setsockopt``.
+
+        Raises:
+            httpx.ConnectError: It cannot be opened.
+            httpx.ConnectTimeout: Nor within this time.
+        """
+        stream = cls(asyncio.get_running_loop())
+        try:
+            async with asyncio.timeout(within):
+                await stream._open(address, local_address)
+            for option in socket_options:
+                stream.get_extra_info("socket").setsockopt(*option)
+        except TimeoutError as error:
+            stream.abort()
+            raise httpx.ConnectTimeout(f"no connection within {within:g} s") from error
+        except (OSError, UnicodeError) as error:
+            stream.abort()
+            raise httpx.ConnectError(str(error)) from error
+        return stream
+
+    async def _open(self, address: tuple[str, int] | str, local_address: str | None) -> None:
+        loop = self._loop
+        if isinstance(address, str):
+            await loop.create_unix_connection(lambda: self, address)
+            return
+        host, port = address
+        options: dict[str, Any] = {}
+        if local_address is not None:
+            options["local_addr"] = (local_address, 0)
+        if isinstance(loop, asyncio.BaseEventLoop) and not _is_ip_address(host):
+            options["happy_eyeballs_delay"] = 0.25  # RFC 8305 8; other loops do not have it
+        await loop.create_connection(lambda: self, host, port, **options)
+
+    # -- Reading -------------------------------------------------------------------------------
+
+    async def read(
+        self,
+        max_bytes: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in httpcore
+    ) -> bytes:
+        """Return what has been received, or wait for it; ``b""`` at the end.
+
+        Args:
+            max_bytes: At most so many; None for all there are.
+            timeout: Seconds; None for no limit.
+
+        Raises:
+            httpx.ReadTimeout: Nothing came in time. The connection stays open.
+            httpx.ReadError: The connection broke, or this side closed it.
+        """
+        if not self.ready:
+            await self.wait(timeout)
+        data = self.take()
+        if max_bytes is not None and len(data) > max_bytes:
+            self.unread(data[max_bytes:])
+        return data[:max_bytes]
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait until there is something to `take`; the first half of `read`."""
+        if self._reading is not None:
+            raise RuntimeError("another task is reading from this connection")
+        self._reading = self._loop.create_future()
+        if seconds is None:
+            self._deadline = math.inf
+        else:
+            self._deadline = self._loop.time() + seconds
+            if self._deadline < self._due:
+                self._arm()
+        try:
+            await self._reading
+        finally:
+            self._reading = None
+
+    def take(self) -> bytes:
+        """Return all that has been received, ``b""`` at the end; the second half of `read`."""
+        received = self._received
+        if not received:
+            if self._broken:
+                raise httpx.ReadError(self._broken) from self._cause
+            return b""
+        data = received[0] if len(received) == 1 else b"".join(received)
+        received.clear()
+        self._size = 0
+        self.ready = self._over
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def unread(self, data: bytes) -> None:
+        """Put back what was read too far."""
+        if data:
+            self._received.insert(0, data)
+            self._size += len(data)
+            self.ready = True
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = self._deadline
+        self._timer = self._loop.call_at(self._due, self._look_at_deadline)
+
+    def _look_at_deadline(self) -> None:
+        self._timer, self._due = None, math.inf
+        reading = self._reading
+        if reading is None or reading.done() or self._deadline == math.inf:
+            return
+        if self._deadline > self._loop.time():
+            self._arm()
+        else:
+            reading.set_exception(httpx.ReadTimeout("no bytes came in time"))
+
+    # -- Writing -------------------------------------------------------------------------------
+
+    async def write(
+        self,
+        buffer: bytes,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in httpcore
+    ) -> None:
+        """Send all of it.
+
+        Args:
+            buffer: What to send.
+            timeout: Seconds; None for no limit.
+
+        Raises:
+            httpx.WriteTimeout: The other end did not take it in time.
+            httpx.WriteError: The connection is broken.
+        """
+        if self._over:
+            raise httpx.WriteError(self._broken or "the other end closed the connection")
+        self._transport.write(buffer if self._tls is None else self._tls.encrypt(buffer))
+        if self._writing is not None:
+            await self._wait(self._writing, timeout, httpx.WriteTimeout("the write timed out"))
+
+    async def _wait(
+        self, waiter: asyncio.Future[None], seconds: float | None, error: Exception
+    ) -> None:
+        """Wait, once in the life of a connection, with a timer of its own."""
+        if seconds is None:
+            await waiter
+            return
+        timer = self._loop.call_later(seconds, _fail, waiter, error)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    def pause_writing(self) -> None:
+        """Note that the other end does not take what is written; called by asyncio."""
+        self._writing = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Note that all has been sent; called by asyncio."""
+        writing, self._writing = self._writing, None
+        if writing is not None and not writing.done():
+            writing.set_result(None)
+
+    # -- TLS -----------------------------------------------------------------------------------
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in httpcore
+    ) -> AsyncioStream:
+        """Speak TLS from here on.
+
+        Args:
+            ssl_context: What to trust.
+            server_hostname: Whom the certificate must name.
+            timeout: Seconds; None for no limit.
+
+        Raises:
+            httpx.ConnectError: The handshake failed.
+            httpx.ConnectTimeout: It took too long.
+        """
+        tls = self._tls = TLS(ssl_context, server_hostname)
+        self._reading = self._loop.create_future()
+        tls.shake_hands()
+        self._transport.write(tls.to_send())
+        try:
+            late = httpx.ConnectTimeout(f"no TLS connection within {timeout} s")
+            await self._wait(self._reading, timeout, late)
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._reading = None
+        if not tls.established:
+            self.abort()
+            cause = tls.error or self._cause
+            raise httpx.ConnectError(
+                str(cause or "the server left during the handshake")
+            ) from cause
+        return self
+
+    # -- The end -------------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        """Close the connection at once; a read that is pending in another task fails."""
+        self._received.clear()
+        self._end("the connection was closed on this side")
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def aclose(self) -> None:
+        """Close the connection at once; a read that is pending in another task fails."""
+        self.abort()
+        await asyncio.sleep(0)  # asyncio closes the socket in its next round
+
+    def _end(self, broken: str = "", cause: BaseException | None = None) -> None:
+        if not self._over:
+            self._over, self._broken, self._cause = True, broken, cause
+            self.ready = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wake_reader()
+        self.resume_writing()
+
+    def _wake_reader(self) -> None:
+        if self._reading is not None and not self._reading.done():
+            self._reading.set_result(None)
+
+    # -- What asyncio calls --------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = transport
+        # A quarter of asyncio's own: a backlog's events then stay in the processor's cache, which
+        # makes them a tenth cheaper. Other event loops have it their way.
+        with suppress(AttributeError):
+            self._transport.max_size = _RECEIVED_AT_ONCE
+        # A write is over when all was handed to the system, as it is with httpx's own transport.
+        self._transport.set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep the next bytes until they are read."""
+        if self._tls is not None:
+            data = self._decrypt(self._tls, data)
+            if not data:
+                return
+        self._received.append(data)
+        self.ready = True
+        reading = self._reading
+        if reading is not None and not reading.done():
+            reading.set_result(None)
+            return
+        self._size += len(data)
+        if self._size > _MOST_BUFFERED and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _decrypt(self, tls: TLS, data: bytes) -> bytes:
+        shaking_hands = not tls.established
+        plain = tls.receive(data)
+        if answer := tls.to_send():
+            self._transport.write(answer)
+        if shaking_hands and tls.established:
+            self._wake_reader()
+        if tls.ended:
+            self._end(str(tls.error or ""), tls.error)
+            self._transport.abort()
+        return plain
+
+    def eof_received(self) -> bool:
+        """Note the end; asyncio then closes the socket."""
+        self._end()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
+        self._end(str(exc or ""), exc)
+
+    # -- Looking inside ------------------------------------------------------------------------
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can be sent: the connection is open and nothing is unread."""
+        return (
+            not self._over
+            and not self._received
+            and self._loop is asyncio.get_running_loop()
+            and not self.get_extra_info("is_readable")
+        )
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - as in httpcore
+        """Return a fact about the connection, or None.
+
+        Args:
+            info: ``socket``, ``ssl_object``, ``client_addr``, ``server_addr`` or ``is_readable``.
+        """
+        if info == "ssl_object":
+            return self._tls and self._tls.object
+        if info == "is_readable":
+            return self._over or _is_readable(self._transport.get_extra_info("socket"))
+        if info in _ADDRESSES:
+            address: Any = self._transport.get_extra_info(_ADDRESSES[info])
+            return address if isinstance(address, str) else address[:2]
+        return self._transport.get_extra_info("socket") if info == "socket" else None
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_readable(sock: Any) -> bool:  # noqa: ANN401 - what the event loop wraps a socket in
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock.fileno(), selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+def _fail(waiter: asyncio.Future[None], error: Exception) -> None:
+    if not waiter.done():
+        waiter.set_exception(error)

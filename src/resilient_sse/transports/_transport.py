@@ -1,0 +1,147 @@
+"""The transport: which connection a request goes out on, and what becomes of it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakSet
+
+import httpx
+
+from resilient_sse.transports._exchange import exchange
+from resilient_sse.transports._stream import AsyncioStream
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+
+    from resilient_sse.transports._stream import SocketOption
+
+__all__ = ["AsyncioTransport"]
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class _Origin(NamedTuple):
+    scheme: str
+    host: str
+    port: int
+    server_name: str
+
+
+class AsyncioTransport(httpx.AsyncBaseTransport):
+    """HTTP/1.1 on asyncio for streams that are read for weeks, and for many of them.
+
+    It takes the place of ``httpx.AsyncHTTPTransport`` and raises the same exceptions in the same
+    situations. What it does not do: proxies, HTTP/2, trio, the ``trace`` extension, and a limit of
+    connections. What opening a stream costs does not depend on how many there are.
+
+    ```python
+    client = httpx.AsyncClient(transport=AsyncioTransport())
+    ```
+
+    Args:
+        verify: What to trust, as in httpx: True for the usual authorities, False for anything, or
+            an ``ssl.SSLContext``. One context for all transports of a process saves memory.
+        uds: The path of a Unix domain socket to connect to.
+        local_address: The address to connect from.
+        socket_options: Arguments for ``socket.setsockopt``.
+        keepalive_expiry: Seconds that a connection is kept for another request.
+    """
+
+    def __init__(
+        self,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        uds: str | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] = (),
+        keepalive_expiry: float = 5.0,
+    ) -> None:
+        self._verify = verify
+        self._uds = uds
+        self._local_address = local_address
+        self._socket_options = tuple(socket_options)
+        self._keepalive_expiry = keepalive_expiry
+        self._streams: WeakSet[AsyncioStream] = WeakSet()  # the event loop holds the open ones
+        self._idle: dict[_Origin, dict[AsyncioStream, asyncio.TimerHandle]] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return its response, whose body is read from the connection.
+
+        Raises:
+            httpx.TransportError: What httpx's own transport raises in the same situation.
+        """
+        origin = _origin(request)
+        stream = self._take_idle(origin) or await self._connect(origin, request)
+        try:
+            return await exchange(request, stream, functools.partial(self._release, origin))
+        except BaseException:
+            stream.abort()
+            raise
+
+    async def aclose(self) -> None:
+        """Close all connections, those included that are being read."""
+        for stream in tuple(self._streams):
+            stream.abort()
+        for idle in self._idle.values():
+            for timer in idle.values():
+                timer.cancel()
+        self._idle.clear()
+        await asyncio.sleep(0)  # asyncio closes the sockets in its next round
+
+    async def _connect(self, origin: _Origin, request: httpx.Request) -> AsyncioStream:
+        timeout = request.extensions.get("timeout", {}).get("connect")
+        stream = await AsyncioStream.connect(
+            self._uds or (origin.host, origin.port),
+            within=timeout,
+            local_address=self._local_address,
+            socket_options=self._socket_options,
+        )
+        self._streams.add(stream)
+        if origin.scheme == "https":
+            await stream.start_tls(self._ssl_context, origin.server_name, timeout)
+        return stream
+
+    @functools.cached_property
+    def _ssl_context(self) -> ssl.SSLContext:
+        context = httpx.create_ssl_context(verify=self._verify)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    # -- Connections that wait for another request ----------------------------------------------
+
+    def _release(self, origin: _Origin, stream: AsyncioStream) -> None:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._keepalive_expiry, self._expire, origin, stream)
+        self._idle.setdefault(origin, {})[stream] = timer
+
+    def _take_idle(self, origin: _Origin) -> AsyncioStream | None:
+        """Return the connection that was used last, if it is still good."""
+        idle = self._idle.get(origin)
+        while idle:
+            stream, timer = idle.popitem()
+            timer.cancel()
+            if stream.usable:
+                return stream
+            stream.abort()
+        return None
+
+    def _expire(self, origin: _Origin, stream: AsyncioStream) -> None:
+        stream.abort()
+        idle = self._idle[origin]
+        del idle[stream]
+        if not idle:
+            del self._idle[origin]
+
+
+def _origin(request: httpx.Request) -> _Origin:
+    url = request.url
+    if url.scheme not in _PORTS:
+        raise httpx.UnsupportedProtocol(
+            f"the URL must begin with http:// or https://, not {url.scheme}://"
+        )
+    host = url.raw_host.decode("ascii")
+    server_name = request.extensions.get("sni_hostname") or host
+    return _Origin(url.scheme, host, url.port or _PORTS[url.scheme], server_name)

@@ -1,0 +1,106 @@
+"""The ``resilient-sse`` command in processes of its own, with pipes or with a terminal."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import termios
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
+
+import pyte
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+COMMAND = [sys.executable, "-m", "resilient_sse"]
+
+
+def run_cli(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    given: dict[str, Any] = {
+        "capture_output": True,
+        "text": True,
+        "timeout": 25,
+        "check": False,
+    } | options
+    run: Any = subprocess.run
+    return cast("subprocess.CompletedProcess[str]", run([*COMMAND, *arguments], **given))
+
+
+@contextmanager
+def started_cli(*arguments: str, **options: Any) -> Generator[subprocess.Popen[str]]:
+    """Start the command with pipes; it is killed at the end of the block if need be."""
+    given: dict[str, Any] = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    } | options
+    with subprocess.Popen([*COMMAND, *arguments], **given) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+class Terminal:
+    """A terminal of 100 columns and 30 lines, and what is on its screen."""
+
+    def __init__(self) -> None:
+        self._master, self.slave = os.openpty()
+        self.options = {"stdout": self.slave, "stderr": self.slave, "env": self.environment()}
+        termios.tcsetwinsize(self.slave, (30, 100))
+        self._screen = pyte.Screen(100, 30)
+        self._stream = pyte.ByteStream(self._screen)
+        self.output = b""
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """Return the environment of a program on this terminal."""
+        return {**os.environ, "TERM": "xterm-256color"}
+
+    def close(self) -> None:
+        """Close both ends."""
+        os.close(self._master)
+        os.close(self.slave)
+
+    @property
+    def text(self) -> str:
+        """The lines of the screen."""
+        return "\n".join(line.rstrip() for line in self._screen.display)
+
+    def wait_for(self, condition: Callable[[str], object], seconds: float = 15.0) -> str:
+        """Wait until the screen is as it should be, and return it."""
+        deadline = time.monotonic() + seconds
+        while not condition(self.text):
+            assert time.monotonic() < deadline, f"after {seconds} s there is only:\n{self.text}"
+            self._read(0.1)
+        return self.text
+
+    def read_rest(self) -> str:
+        """Read what is there, and return the screen."""
+        while self._read(0.05):
+            pass
+        return self.text
+
+    def _read(self, patience: float) -> bool:
+        if not select.select([self._master], [], [], patience)[0]:
+            return False
+        data = os.read(self._master, 65536)
+        self.output += data
+        self._stream.feed(data)
+        return True
+
+
+@contextmanager
+def terminal() -> Generator[Terminal]:
+    """Open a terminal."""
+    made = Terminal()
+    try:
+        yield made
+    finally:
+        with suppress(OSError):
+            made.close()

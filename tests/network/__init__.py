@@ -1,0 +1,1 @@
+"""Faults on the network, each in a network namespace of its own."""

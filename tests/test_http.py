@@ -1,0 +1,363 @@
+"""The HTTP of a stream: what is sent, where it may go, what may come back. Nothing is sent here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import httpx2
+import httpxr
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resilient_sse import Attempt, ContentTypeError, StatusError, _classify, _http
+from resilient_sse._failure import FailureKind
+from tests.session_settings import make_settings
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def build(client: Any = None, last_event_id: str = "", **keywords: Any) -> httpx.Request:
+    """Build the request of an attempt."""
+    settings = make_settings("http://h/e", **keywords)
+    attempt = Attempt(1, None, last_event_id)
+    request: httpx.Request = _http.build_request(client or httpx.AsyncClient(), settings, attempt)
+    return request
+
+
+def respond(status: int = 200, **headers: Any) -> httpx.Response:
+    """Make the response to a request."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, headers=named, request=httpx.Request("GET", "http://h/e"))
+
+
+def test_what_browsers_send() -> None:
+    """The request asks for an event stream that no cache has kept."""
+    request = build()
+
+    assert request.headers["accept"] == "text/event-stream"
+    assert request.headers["cache-control"] == "no-cache"
+    assert "last-event-id" not in request.headers
+    assert request.method == "GET"
+
+
+def test_the_cursor_is_sent_as_utf_8() -> None:
+    """An id may be any text."""
+    request = build(last_event_id="日本 é")
+
+    assert (b"last-event-id", "日本 é".encode()) in request.headers.raw
+
+
+def test_the_callers_headers_win() -> None:
+    """Accept and Cache-Control of the caller, or of the caller's client, are kept."""
+    headers = {"Accept": "text/event-stream;q=0.5", "cache-control": "no-store", "X-A": "b"}
+    client = httpx.AsyncClient(headers=headers)
+
+    for request in (build(headers=headers), build(client)):
+        assert request.headers["accept"] == "text/event-stream;q=0.5"
+        assert request.headers["cache-control"] == "no-store"
+        assert request.headers["x-a"] == "b"
+    assert headers == {"Accept": "text/event-stream;q=0.5", "cache-control": "no-store", "X-A": "b"}
+
+
+def test_the_callers_last_event_id_is_not_sent_for_ever() -> None:
+    """It is the first cursor, and replaced by later ones."""
+    headers = {"Last-Event-ID": "1"}
+
+    assert build(headers=headers, last_event_id="2").headers["last-event-id"] == "2"
+
+
+def test_a_decoder_asks_for_what_it_decodes() -> None:
+    """The Accept header follows the decoder."""
+    from resilient_sse import NDJSONDecoder  # noqa: PLC0415 - for this test alone
+
+    assert build(decoder=NDJSONDecoder).headers["accept"] == "application/x-ndjson"
+
+
+def test_bodies_are_those_of_httpx() -> None:
+    """content, json, data and params mean what they mean in httpx."""
+    assert build(method="POST", json={"a": 1}).read() == b'{"a":1}'
+    assert build(method="POST", content="x").read() == b"x"
+    assert build(method="POST", data={"a": "b"}).read() == b"a=b"
+    assert str(build(params={"a": "b"}).url) == "http://h/e?a=b"
+
+
+def test_timeouts_of_the_headers_phase() -> None:
+    """Until the headers are there, every step has the connect timeout, or a little less."""
+    timeout = build(connect_timeout=2.0).extensions["timeout"]
+
+    assert timeout["read"] == timeout["write"] == 2.0
+    assert 1.8 < timeout["connect"] == timeout["pool"] < 2.0
+
+
+def test_set_read_timeout() -> None:
+    """The body has a read timeout of its own, where the client knows timeouts."""
+    response = respond()
+    _http.set_read_timeout(response, 5.0)
+    assert "timeout" not in response.request.extensions
+
+    response.request.extensions["timeout"] = {"read": 1.0}
+    _http.set_read_timeout(response, None)
+    assert response.request.extensions["timeout"] == {"read": None}
+
+
+# -- where it may go ---------------------------------------------------------------------------
+
+
+def redirect(sent: str, location: str, *, hops: int = 0, **headers: Any) -> Any:
+    """Judge a redirect of a request that was sent with these headers."""
+    request = httpx.Request(
+        "GET", sent, headers={k.replace("_", "-"): v for k, v in headers.items()}
+    )
+    response = httpx.Response(307, headers={"location": location}, request=request)
+    response.next_request = httpx.AsyncClient()._build_redirect_request(request, response)
+    return _http.judge(
+        _http.Sending(request, trusted=True, hops=hops), response, "text/event-stream"
+    )
+
+
+SECRETS: dict[str, Any] = {
+    "authorization": "Bearer s",
+    "cookie": "a=b",
+    "x_api_key": "k",
+    "x_auth_token": "t",
+    "x_amz_security_token": "t",
+}
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["http://other/e", "http://h:81/e", "https://h/e", "//other/e", "http://sub.h/e"],
+)
+def test_credentials_stay_with_their_origin(elsewhere: str) -> None:
+    """Scheme, host and port make the origin; another one gets no secret."""
+    hop = redirect("http://h/e", elsewhere, x_tenant="7", **SECRETS)
+
+    assert not hop.trusted
+    assert hop.request.headers["x-tenant"] == "7"
+    assert not [name for name in hop.request.headers if name.replace("-", "_") in SECRETS]
+    assert _http.send_options(make_settings(auth=("u", "p")), hop)["auth"] is None
+
+
+@pytest.mark.parametrize("here", ["http://h/other", "/other", "http://h:80/e", "?a=b"])
+def test_credentials_follow_within_the_origin(here: str) -> None:
+    """A redirect to the same origin keeps what was sent."""
+    hop = redirect("http://h/e", here, authorization="Bearer s")
+
+    assert hop.trusted
+    assert hop.request.headers["authorization"] == "Bearer s"
+    assert _http.send_options(make_settings(auth=("u", "p")), hop)["auth"] == ("u", "p")
+    assert "auth" not in _http.send_options(make_settings(), hop)
+
+
+def test_https_is_never_left() -> None:
+    """A redirect from https to http is refused, whatever the host."""
+    refusal = redirect("https://h/e", "http://h/e?token=secret")
+
+    assert refusal.kind is StatusError
+    assert refusal.message == "refused to follow the redirect from https to http://h/e?token=***"
+
+
+def test_redirects_come_to_an_end() -> None:
+    """Twenty in a row, as in browsers."""
+    assert redirect("http://h/e", "/e", hops=19).hops == 20
+    assert redirect("http://h/e", "/e", hops=20).message == "more than 20 redirects in a row"
+
+
+def test_prepare_request_may_move_to_another_host() -> None:
+    """What it sets itself goes along; what the source had set for its own origin does not."""
+    settings = make_settings("http://h/e")
+    request = httpx.Request("GET", "http://other/e", headers={"authorization": "a", "x-key": "new"})
+
+    sending = _http.on_its_way(settings, {"authorization": "a", "x-key": "old"}, request)
+
+    assert not sending.trusted
+    assert "authorization" not in request.headers
+    assert request.headers["x-key"] == "new"
+
+
+def test_prepare_request_may_stay() -> None:
+    """On the source's own origin nothing is taken away."""
+    request = httpx.Request("GET", "http://h/other", headers={"authorization": "a"})
+
+    sending = _http.on_its_way(make_settings("http://h/e"), {"authorization": "a"}, request)
+
+    assert sending.trusted
+    assert request.headers["authorization"] == "a"
+
+
+# -- what may come back ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/event-stream", "Text/Event-Stream", "text/event-stream ; charset=iso-8859-1"],
+)
+def test_event_streams_are_accepted(content_type: str) -> None:
+    """Any case, parameters ignored."""
+    response = respond(content_type=content_type)
+
+    assert _http.judge(_http.Sending(None, True), response, "text/event-stream") is None
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/html", "text/event-stream-not", "x-text/event-stream", ""]
+)
+def test_other_content_types_are_refused(content_type: str) -> None:
+    """No substring will do."""
+    response = respond(content_type=content_type) if content_type else respond()
+    refusal: Any = _http.judge(_http.Sending(None, True), response, "text/event-stream")
+    error = refusal.error(response, b"<html>")
+
+    assert isinstance(error, ContentTypeError)
+    assert (error.response, error.status_code, error.body) == (response, 200, b"<html>")
+    assert "expected content type 'text/event-stream'" in str(error)
+
+
+@pytest.mark.parametrize("status", [201, 206, 304, 400, 401, 404, 500, 503])
+def test_other_statuses_are_refused(status: int) -> None:
+    """Only a 200 is a stream."""
+    response = respond(status, content_type="text/event-stream", retry_after="7")
+    refusal: Any = _http.judge(_http.Sending(None, True), response, "text/event-stream")
+    error = refusal.error(response, b"")
+
+    assert isinstance(error, StatusError)
+    assert str(error).startswith(f"the server answered {status}")
+    assert error.retry_after == 7.0
+
+
+def test_no_content_is_agreement() -> None:
+    """A 204 is the server's word that there is no more to come; the session takes it from there."""
+    assert _http.judge(_http.Sending(None, True), respond(204), "text/event-stream") is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "120"}, 120.0),
+        ({"retry-after": " 0 "}, 0.0),
+        ({"retry-after": "1" * 400}, float("1" * 15)),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "1.5"}, None),
+        ({"retry-after": "٣"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "Sat, 21 Nov 2026 12:00:30 GMT"}, 30.0),
+        ({"retry-after": "Sat, 21 Nov 2026 11:00:00 GMT"}, 0.0),
+        ({"retry-after": "Saturday, 21-Nov-26 12:00:30 GMT"}, 30.0),
+        (
+            {
+                "retry-after": "Sat, 21 Nov 2026 14:00:09 GMT",
+                "date": "Sat, 21 Nov 2026 14:00:00 GMT",
+            },
+            9.0,
+        ),
+        ({"retry-after": "Sat, 21 Nov 99999 12:00:30 GMT"}, None),
+    ],
+    ids=str,
+)
+def test_retry_after_in_both_forms(headers: dict[str, str], seconds: float | None) -> None:
+    """Seconds or a date; a date is compared with the server's own clock if it tells it."""
+    assert _http.retry_after(headers, NOW.timestamp()) == seconds
+
+
+@given(st.text(max_size=30))
+def test_retry_after_never_raises(value: str) -> None:
+    """Whatever a server sends, it is seconds or nothing."""
+    seconds = _http.retry_after({"retry-after": value}, NOW.timestamp())
+
+    assert seconds is None or seconds >= 0
+
+
+@given(st.integers(0, 10**7))
+def test_retry_after_dates(seconds: int) -> None:
+    """Every date that the standard's own form can write is understood."""
+    then = datetime.fromtimestamp(NOW.timestamp() + seconds, UTC)
+
+    headers = {"retry-after": format_datetime(then, usegmt=True)}
+
+    assert _http.retry_after(headers, NOW.timestamp()) == seconds
+
+
+def test_headers_for_hooks_have_no_cookies() -> None:
+    """A session cookie in a log would be a secret in a log."""
+    headers = _http.headers_of(respond(set_cookie="session=secret", server="x"))
+
+    assert headers["Set-Cookie"] == "***"
+    assert headers["Server"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("headers", "encoding"),
+    [({}, ""), ({"content_encoding": "Identity"}, ""), ({"content_encoding": " GZip"}, "gzip")],
+)
+def test_encoding_of(headers: dict[str, Any], encoding: str) -> None:
+    """Raw bytes are the stream unless a content encoding says otherwise."""
+    assert _http.encoding_of(respond(**headers)) == encoding
+
+
+# -- exceptions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_raise_for_status_in_a_callers_hook_is_a_status(library: Any) -> None:
+    """It becomes a StatusError, without the library's as its cause: that one shows the URL."""
+    request = library.Request("GET", "http://h/e")
+    response = library.Response(503, headers={"retry-after": "3"}, request=request)
+    with pytest.raises(library.HTTPStatusError) as raised:
+        response.raise_for_status()
+
+    error = _http.as_failure(raised.value)
+
+    assert isinstance(error, StatusError)
+    assert (error.status_code, error.retry_after, error.__cause__) == (503, 3.0, None)
+
+
+def test_other_exceptions_stay_as_they_are() -> None:
+    """Only HTTPStatusError is translated."""
+    error = httpx.ReadError("x")
+
+    assert _http.as_failure(error) is error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx.ConnectError("x"), FailureKind.CONNECT),
+        (httpx2.ConnectError("x"), FailureKind.CONNECT),
+        (httpxr.ConnectError("x"), FailureKind.CONNECT),
+        (httpx.ProxyError("x"), FailureKind.CONNECT),
+        (httpx.PoolTimeout("x"), FailureKind.TIMEOUT),
+        (httpx2.ReadError("x"), FailureKind.TRANSPORT),
+        (httpx.DecodingError("x"), FailureKind.TRANSPORT),
+        (httpx.UnsupportedProtocol("x"), FailureKind.TRANSPORT),
+        (httpx.TooManyRedirects("x"), FailureKind.STATUS),
+        (ConnectionResetError("x"), FailureKind.TRANSPORT),
+        (TimeoutError("x"), FailureKind.TIMEOUT),
+        (httpx.InvalidURL("x"), None),
+        (httpx.StreamConsumed(), None),
+        (ValueError("x"), None),
+        (KeyboardInterrupt(), None),
+    ],
+    ids=repr,
+)
+def test_kinds_of_exceptions(error: BaseException, kind: FailureKind | None) -> None:
+    """Each exception is a kind of failure, or none at all."""
+    verdict = _classify.classify(error)
+
+    assert (verdict and verdict.kind) == kind
+
+
+def test_a_subclass_of_the_callers_is_what_it_derives_from() -> None:
+    """A transport of the caller's may raise an exception of its own."""
+
+    class Mine(httpx.ReadError):
+        """A caller's own."""
+
+    verdict = _classify.classify(Mine("x"))
+
+    assert verdict is not None
+    assert verdict.kind is FailureKind.TRANSPORT

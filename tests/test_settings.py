@@ -1,0 +1,94 @@
+"""The keywords of a source: what is refused, at once and in clear words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from resilient_sse import ReconnectingEventSource, SyncReconnectingEventSource
+from tests.session_settings import make_settings
+
+
+@pytest.mark.parametrize("source", [ReconnectingEventSource, SyncReconnectingEventSource])
+@pytest.mark.parametrize(
+    ("url", "error", "words"),
+    [
+        ("example.com/events", ValueError, "http:// or https://"),
+        ("ftp://example.com", ValueError, "http:// or https://"),
+        ("http://", ValueError, "name a host"),
+        ("", ValueError, "http:// or https://"),
+        (b"http://example.com", TypeError, "url must be a str"),
+        (None, TypeError, "url must be a str"),
+    ],
+)
+def test_bad_urls(source: Any, url: Any, error: type[Exception], words: str) -> None:
+    """A URL that no stream can have is refused before anything is sent."""
+    with pytest.raises(error, match=words):
+        source(url)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error"),
+    [
+        ({"connect_timeout": 0}, ValueError),
+        ({"connect_timeout": float("inf")}, ValueError),
+        ({"connect_timeout": "10"}, TypeError),
+        ({"idle_timeout": -1}, ValueError),
+        ({"idle_timeout": float("nan")}, ValueError),
+        ({"idle_timeout": True}, TypeError),
+        ({"reset_after": -0.1}, ValueError),
+        ({"dedupe": -1}, ValueError),
+        ({"dedupe": 1.5}, TypeError),
+        ({"dedupe": True}, TypeError),
+        ({"max_event_size": 0}, ValueError),
+        ({"max_event_size": "1"}, TypeError),
+        ({"prepare_request": 1}, TypeError),
+        ({"until": "[DONE]"}, TypeError),
+        ({"policy": 3.0}, TypeError),
+        ({"decoder": "sse"}, TypeError),
+        ({"content": [b"x"]}, TypeError),
+        ({"last_event_id": "a\r\nX: y"}, ValueError),
+        ({"last_event_id": "x" * 10_000}, ValueError),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_bad_keywords(keywords: dict[str, Any], error: type[Exception]) -> None:
+    """A keyword that makes no sense is named in the error."""
+    with pytest.raises(error, match=next(iter(keywords))):
+        ReconnectingEventSource("http://example.com", **keywords)
+
+
+def test_what_none_means() -> None:
+    """None switches a limit off."""
+    settings = make_settings(idle_timeout=None, max_event_size=None, reset_after=0)
+
+    assert settings.idle_timeout is None
+    assert settings.max_event_size is None
+
+
+def test_cursor_from_the_callers_header() -> None:
+    """A Last-Event-ID header is the first cursor, and the keyword comes before it."""
+    headers = {"last-event-id": "7"}
+
+    assert make_settings(headers=headers).last_event_id == "7"
+    assert make_settings(headers=headers, last_event_id="8").last_event_id == "8"
+
+
+def test_cursor_key_is_the_url_unless_given() -> None:
+    """A store keeps the cursors of many streams apart."""
+    assert make_settings("http://h/e").cursor_key == "http://h/e"
+    assert make_settings("http://h/e", cursor_key="news").cursor_key == "news"
+
+
+def test_content_type_is_the_decoders() -> None:
+    """The decoder says what it decodes; a plain factory decodes event streams."""
+    from resilient_sse import NDJSONDecoder, SSEDecoder  # noqa: PLC0415 - for this test alone
+
+    assert make_settings().content_type == "text/event-stream"
+    assert make_settings(decoder=NDJSONDecoder).content_type == "application/x-ndjson"
+
+    def factory(**keywords: Any) -> SSEDecoder:
+        return SSEDecoder(**keywords)
+
+    assert make_settings(decoder=factory).content_type == "text/event-stream"

@@ -1,0 +1,117 @@
+"""StructlogHook: stable names, stable keys, no secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+import structlog.testing
+
+from resilient_sse import (
+    Closed,
+    Comment,
+    Connected,
+    Connecting,
+    Disconnected,
+    Failure,
+    FailureKind,
+    GaveUp,
+    LifecycleEvent,
+    RetryScheduled,
+)
+from resilient_sse.instrumentation import StructlogHook
+
+WHO: dict[str, Any] = {"url": "http://h/e", "source_id": 7}
+BROKEN = Failure(
+    error=httpx.ReadError("see http://u:p@h/e?token=secret"),
+    kind=FailureKind.TRANSPORT,
+    attempt=2,
+    outage_seconds=1.23456,
+)
+BUSY = Failure(error=httpx.ReadError(""), kind=FailureKind.STATUS, status_code=503)
+FACTS = {
+    "kind": "transport",
+    "error": "ReadError: see http://h/e?token=***",
+    "failed_attempt": 2,
+    "outage_seconds": 1.235,
+}
+BUSY_FACTS = {
+    "kind": "status",
+    "error": "ReadError",
+    "failed_attempt": 1,
+    "outage_seconds": 0.0,
+    "status_code": 503,
+}
+TOTALS: dict[str, Any] = {"seconds": 2.5, "events": 3, "bytes": 40}
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "line"),
+    [
+        (
+            Connecting(**WHO, attempt=2, last_event_id="5"),
+            "debug",
+            {"event": "sse.connecting", "attempt": 2, "last_event_id": "5"},
+        ),
+        (
+            Connected(**WHO, attempt=2, status_code=200, headers={}, seconds=0.1, resumed=True),
+            "info",
+            {
+                "event": "sse.connected",
+                "attempt": 2,
+                "status_code": 200,
+                "seconds": 0.1,
+                "resumed": True,
+            },
+        ),
+        (Comment(**WHO, text="ping"), "debug", {"event": "sse.comment", "text": "ping"}),
+        (
+            Disconnected(**WHO, failure=None, **TOTALS),
+            "info",
+            {"event": "sse.disconnected", **TOTALS},
+        ),
+        (
+            Disconnected(**WHO, failure=BROKEN, **TOTALS),
+            "warning",
+            {"event": "sse.disconnected", **TOTALS, **FACTS},
+        ),
+        (
+            RetryScheduled(**WHO, failure=BUSY, delay=1.23456),
+            "warning",
+            {"event": "sse.retry_scheduled", "delay": 1.235, **BUSY_FACTS},
+        ),
+        (
+            GaveUp(**WHO, failure=BROKEN, failures=(BROKEN,)),
+            "error",
+            {"event": "sse.gave_up", "failures": 2, **FACTS},
+        ),
+        (Closed(**WHO, reason="until"), "info", {"event": "sse.closed", "reason": "until"}),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, LifecycleEvent) else "",
+)
+def test_one_line_for_each_lifecycle_event(
+    event: LifecycleEvent, level: str, line: dict[str, Any]
+) -> None:
+    """Names, levels and keys are as documented."""
+    with structlog.testing.capture_logs() as logs:
+        StructlogHook()(event)
+
+    assert logs == [{"log_level": level, **WHO, **line}]
+
+
+def test_a_logger_of_ones_own() -> None:
+    """The hook writes to the logger it is given."""
+    with structlog.testing.capture_logs() as logs:
+        StructlogHook(structlog.get_logger().bind(service="news"))(Closed(**WHO, reason="closed"))
+
+    assert logs[0]["service"] == "news"
+
+
+def test_a_lifecycle_event_of_a_later_version_is_ignored() -> None:
+    """A hook must not break on what it does not know."""
+    with structlog.testing.capture_logs() as logs:
+        StructlogHook()(LifecycleEvent(**WHO))
+
+    assert logs == []
