@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TTL = 1.0
 STREAMS = 4
 PERIOD = 0.02  # between two events
-FAULTS = int(os.environ.get("RESILIENT_SSE_FAULTS", "8"))
+FAULTS = int(os.environ.get("RESILIENT_SSE_FAULTS", "4"))
 KINDS = ("kill", "stop", "cut", "redis")
 
 pytestmark = [

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from resilient_sse.testing import HistoryServer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-KILLS = int(os.environ.get("RESILIENT_SSE_KILLS", "12"))
+KILLS = int(os.environ.get("RESILIENT_SSE_KILLS", "4"))
 
 pytestmark = [
     pytest.mark.skipif(not EXAMPLES.exists(), reason="not in a checkout"),
