@@ -8,6 +8,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip --quiet --disable-pip-version-check install \
 	--constraint constraints.txt --build-constraint constraints.txt
+# Most tests wait more than they work, so a few run at a time.
+TOGETHER := --quiet -n 3 --dist worksteal -m "not alone"
+ALONE := --quiet -m alone
 # Folders other than src that hold Python, as far as they exist.
 CODE := src $(wildcard tests examples benchmarks)
 
@@ -41,14 +44,17 @@ demo: $(VENV)/.demo ## See a client survive what a network does to it
 test: $(VENV)/.test ## Run the tests; every line and branch must be covered
 	@echo "==> Running the tests with coverage"
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m pytest $(TOGETHER)
+	@echo "==> Running those that need the machine to themselves"
+	@$(BIN)/coverage run -m pytest $(ALONE)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
 .PHONY: test-quick
 test-quick: $(VENV)/.test ## Run the tests without coverage
 	@echo "==> Running the tests"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TOGETHER)
+	@$(BIN)/python -m pytest $(ALONE)
 
 .PHONY: soak-cursors
 soak-cursors: $(VENV)/.test ## Kill, stop and cut off programs hundreds of times (about an hour)
@@ -107,7 +113,7 @@ types: $(VENV)/.test $(VENV)/.lint ## Check types with mypy and pyright
 	@echo "==> Checking types with mypy"
 	@$(BIN)/mypy $(CODE)
 	@echo "==> Checking types with pyright"
-	@$(BIN)/pyright --pythonpath $(BIN)/python $(CODE)
+	@$(BIN)/pyright --pythonpath $(BIN)/python
 
 .PHONY: layers
 layers: $(VENV)/.lint ## Check that imports go one way, from plug-ins down to values

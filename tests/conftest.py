@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,17 @@ settings.load_profile("resilient_sse")
 
 # At its first retry stamina imports what it instruments with, which reads files.
 stamina.instrumentation.get_on_retry_hooks()
+
+
+# The tests in these folders time networks, and servers of several processes.
+ALONE = tuple(Path(__file__).parent / folder for folder in ("network", "servers"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that must not have others beside them."""
+    for item in items:
+        if any(folder in item.path.parents for folder in ALONE):
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

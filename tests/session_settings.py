@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from resilient_sse import ReconnectingEventSource
 
@@ -15,3 +15,8 @@ URL = "http://user:secret@example.com/events?token=secret"
 def make_settings(url: str = URL, **keywords: Any) -> Settings:
     """Make settings as a source does."""
     return ReconnectingEventSource(url, **keywords)._settings
+
+
+def keywords_of(value: object) -> str:
+    """Name a parametrised case by its keywords."""
+    return "-".join(cast("dict[str, Any]", value)) if isinstance(value, dict) else ""

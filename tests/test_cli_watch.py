@@ -43,9 +43,13 @@ def test_the_screen_shows_a_stream_through_an_outage() -> None:
             assert "none so far" in screen.text
             gate.open()
             screen.wait_for(
-                lambda text: "░ waiting for" in text and "next try in" in text and "503" in text
+                lambda text: (
+                    "░ waiting for" in text
+                    and "next try in" in text
+                    and "503" in text
+                    and "2 failur" in text
+                )
             )
-            assert "2 failures" in screen.text
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 130
         rest = screen.read_rest()

@@ -37,7 +37,8 @@ def names_on(page: Path) -> list[str]:
     """List the names that a page documents."""
     found: list[str] = []
     for name, options in DIRECTIVE.findall(page.read_text(encoding="utf-8") + "\n"):
-        found += _documented(name, (yaml.safe_load(options) or {}).get("options", {}))
+        settings: dict[str, dict[str, Any]] = yaml.safe_load(options) or {}
+        found += _documented(name, settings.get("options", {}))
     return found
 
 

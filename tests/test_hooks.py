@@ -21,7 +21,11 @@ def hooks(*given: Any) -> Hooks:
 def test_every_hook_hears_of_everything_in_order() -> None:
     """Hooks are called in the order they were given, with who speaks."""
     heard: list[tuple[str, LifecycleEvent]] = []
-    both = hooks(lambda event: heard.append(("a", event)), lambda event: heard.append(("b", event)))
+
+    def listen(name: str, event: LifecycleEvent) -> None:
+        heard.append((name, event))
+
+    both = hooks(partial(listen, "a"), partial(listen, "b"))
 
     both.emit(Closed, reason="closed")
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_sse import Attempt, ContentTypeError, StatusError, _classify, _http
+from resilient_sse import Attempt, ContentTypeError, CursorError, StatusError, _classify, _http
 from resilient_sse._failure import FailureKind
 from tests.session_settings import make_settings
 
@@ -340,6 +340,7 @@ def test_other_exceptions_stay_as_they_are() -> None:
         (httpx.InvalidURL("x"), None),
         (httpx.StreamConsumed(), None),
         (ValueError("x"), None),
+        (CursorError("x", key="k"), None),
         (KeyboardInterrupt(), None),
     ],
     ids=repr,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -25,11 +25,14 @@ from resilient_sse._session import Session
 from resilient_sse.testing import Recorder
 from tests.session_settings import make_settings
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def make_session(**keywords: Any) -> tuple[Session, Recorder]:
     """Make a session whose policy always waits a second, and listen to it."""
     recorder = Recorder()
-    keywords = {"policy": lambda _failure: 1.0, "hooks": [recorder], **keywords}
+    keywords = {"policy": watched([]), "hooks": [recorder], **keywords}
     return Session(make_settings(**keywords)), recorder
 
 
@@ -39,6 +42,24 @@ def watched(seen: list[Failure]) -> RetryPolicy:
     def policy(failure: Failure) -> float:
         seen.append(failure)
         return 1.0
+
+    return policy
+
+
+def says(data: str) -> Callable[[ServerSentEvent], bool]:
+    """Make a predicate for ``until``."""
+
+    def until(event: ServerSentEvent) -> bool:
+        return event.data == data
+
+    return until
+
+
+def answers(delay: Any) -> RetryPolicy:
+    """Make a policy that always says the same."""
+
+    def policy(_failure: Failure) -> Any:
+        return delay
 
     return policy
 
@@ -58,7 +79,7 @@ def pending(session: Session) -> Exception:
 
 def drain(session: Session) -> list[str]:
     """Take what there is."""
-    events = []
+    events: list[str] = []
     while (event := session.take(0.0)) is not None:
         events.append(event.data)
     return events
@@ -79,7 +100,7 @@ class Store:
 
 def test_until_ends_the_stream_after_its_event() -> None:
     """The event is delivered, what came behind it is not, and the stream closes."""
-    session, recorder = make_session(until=lambda event: event.data == "[DONE]")
+    session, recorder = make_session(until=says("[DONE]"))
     connect(session)
     session.received(b"id:1\ndata:a\n\nid:2\ndata:[DONE]\n\nid:3\ndata:b\n\n")
 
@@ -92,7 +113,7 @@ def test_until_ends_the_stream_after_its_event() -> None:
 
 def test_until_cuts_a_batch() -> None:
     """A batch ends with the event that ``until`` wants last."""
-    session, _ = make_session(until=lambda event: event.data == "b")
+    session, _ = make_session(until=says("b"))
     connect(session)
     session.received(b"data:a\n\ndata:b\n\ndata:c\n\n")
 
@@ -103,10 +124,10 @@ def test_until_cuts_a_batch() -> None:
 
 def test_nothing_is_lost_when_until_raises() -> None:
     """The event over which the predicate stumbled is still there."""
-    answers = iter([False, True, False])
+    verdicts = iter([False, True, False])
 
     def until(_event: ServerSentEvent) -> bool:
-        if next(answers):
+        if next(verdicts):
             raise ZeroDivisionError
         return False
 
@@ -401,7 +422,7 @@ def test_stamina_in_testing_may_stop_after_the_policy_said_wait() -> None:
 @pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), "3", True, b""], ids=repr)
 def test_what_a_policy_must_not_return(delay: Any) -> None:
     """A wrong answer of a policy is an error that names the policy, not a wait."""
-    session, _ = make_session(policy=lambda _failure: delay)
+    session, _ = make_session(policy=answers(delay))
     session.begin_attempt(0.0)
     error = httpx.ConnectError("refused")
 
@@ -413,7 +434,7 @@ def test_what_a_policy_must_not_return(delay: Any) -> None:
 
 def test_whole_seconds_are_fine() -> None:
     """A policy may return an int."""
-    session, _ = make_session(policy=lambda _failure: 0)
+    session, _ = make_session(policy=answers(0))
     session.begin_attempt(0.0)
 
     delay = session.retry_delay(httpx.ConnectError("refused"), 1.0)

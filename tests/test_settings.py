@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from resilient_sse import ReconnectingEventSource, SyncReconnectingEventSource
-from tests.session_settings import make_settings
+from tests.session_settings import keywords_of, make_settings
 
 
 @pytest.mark.parametrize("source", [ReconnectingEventSource, SyncReconnectingEventSource])
@@ -51,7 +51,7 @@ def test_bad_urls(source: Any, url: Any, error: type[Exception], words: str) -> 
         ({"last_event_id": "a\r\nX: y"}, ValueError),
         ({"last_event_id": "x" * 10_000}, ValueError),
     ],
-    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+    ids=keywords_of,
 )
 def test_bad_keywords(keywords: dict[str, Any], error: type[Exception]) -> None:
     """A keyword that makes no sense is named in the error."""

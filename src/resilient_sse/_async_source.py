@@ -20,7 +20,7 @@ from resilient_sse import _body, _http
 from resilient_sse._client import default_async_client
 from resilient_sse._settled import Settled
 from resilient_sse._source import LAST_SAVE_SECONDS, Source, busy
-from resilient_sse.errors import CursorError, StreamEnded
+from resilient_sse.errors import CursorError
 from resilient_sse.transports._exchange import Body
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class ReconnectingEventSource(Source):
         try:
             self._session.received(await chunks.__anext__())
         except StopAsyncIteration:
-            error = StreamEnded()
+            error = self._session.ended()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
         except BaseException:  # cancelled, which breaks the connection

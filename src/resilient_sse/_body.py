@@ -5,9 +5,8 @@ They use only what httpx, httpx2 and httpxr have in common.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 
@@ -16,7 +15,7 @@ from resilient_sse._inflate import AsyncInflated, inflated, is_known
 from resilient_sse.transports._exchange import Body, body_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 # More than h11 can have parsed out of what it read at once.
 _MOST_BUFFERED_CHUNKS: Final = 100_000
@@ -64,6 +63,5 @@ async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> No
         scope.cancel()
         for _ in range(_MOST_BUFFERED_CHUNKS):
             await anext(chunks)
-        # Here is a body that never pauses, such as a mock's.
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()
+        # Here is a body that never pauses, such as a mock's generator.
+        await cast("AsyncGenerator[bytes, None]", chunks).aclose()

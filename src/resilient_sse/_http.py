@@ -186,6 +186,8 @@ def as_failure(error: Exception) -> Exception:
     if is_status_error(error):
         response: Any = getattr(error, "response", None)
         return _bad_status(response).error(response, body=b"")
+    if isinstance(error, UnicodeError) and type(error).__module__.startswith("idna"):
+        return httpx.RemoteProtocolError(f"redirected to a host that cannot be: {error}")
     if str(error).startswith("Illegal header value"):
         return type(error)("a header of the request has a value that HTTP does not allow")
     return error

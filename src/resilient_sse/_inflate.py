@@ -22,6 +22,7 @@ _KNOWN: Final = frozenset({"gzip", "x-gzip", "deflate"})
 _DETECT: Final = 32 + zlib.MAX_WBITS  # a gzip header or a zlib header
 _RAW: Final = -zlib.MAX_WBITS
 _DEFLATED: Final = 8
+_GZIP: Final = b"\x1f"  # RFC 1952 2.2: after one member of a gzip file may come another
 
 
 def is_known(encoding: str) -> bool:
@@ -57,12 +58,18 @@ class Inflater:
             self._may_be_raw = False
             if chunk[0] & 15 != _DEFLATED:
                 self._stream = zlib.decompressobj(_RAW)
-        while piece := self._inflate(chunk):
-            yield piece
-            chunk = self._stream.unconsumed_tail
-            if self._stream.eof:  # RFC 1952 2.2: one gzip member may follow another
-                chunk = self._stream.unused_data
+        more = True
+        while more:
+            if self._stream.eof:
+                if chunk[:1] != _GZIP:
+                    return  # what is not compressed is not part of the body
                 self._stream = zlib.decompressobj(_DETECT)
+            piece = self._inflate(chunk)
+            if piece:
+                yield piece
+            ended = self._stream.eof
+            chunk = self._stream.unused_data if ended else self._stream.unconsumed_tail
+            more = bool(piece) or (ended and bool(chunk))
 
     def _inflate(self, chunk: bytes) -> bytes:
         try:

@@ -41,7 +41,7 @@ from resilient_sse._hooks import Hooks
 from resilient_sse._outage import Outage
 from resilient_sse._redact import redact_url
 from resilient_sse._saving import Saving
-from resilient_sse.errors import GapError, GiveUpError
+from resilient_sse.errors import GapError, GiveUpError, StreamEnded
 from resilient_sse.lifecycle import (
     Closed,
     Comment,
@@ -326,6 +326,20 @@ class Session:
         connection.totals.bytes += len(chunk)
         events = connection.decoder.feed(chunk)
         connection.totals.events += self._delivery.fill(events, connection.decoder)
+
+    def ended(self) -> Exception:
+        """Say why there is nothing more to read.
+
+        Returns:
+            `StreamEnded`; or an error that the decoder had kept back until the events before it
+            were delivered.
+        """
+        try:
+            if self._connection is not None:
+                self._connection.decoder.feed(b"")
+        except Exception as error:  # noqa: BLE001 - what a decoder raises is its own affair
+            return error
+        return StreamEnded()
 
     def request_reconnect(self) -> None:
         """Have the connection or the wait dropped, and a new connection opened at once."""

@@ -21,7 +21,7 @@ from resilient_sse import _body, _http
 from resilient_sse._client import default_client
 from resilient_sse._source import Source, busy
 from resilient_sse._wire import Wire
-from resilient_sse.errors import CursorError, StreamEnded
+from resilient_sse.errors import CursorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,7 +180,7 @@ class SyncReconnectingEventSource(Source):
             with self._deciding:
                 self._session.received(chunk)
         except StopIteration:
-            error = StreamEnded()
+            error = self._session.ended()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
         except BaseException:  # KeyboardInterrupt, which breaks the connection

@@ -12,6 +12,7 @@ import pytest
 
 from resilient_sse import ReconnectingEventSource, SyncReconnectingEventSource
 from resilient_sse.testing import Connection, InstantRetries, event
+from tests.session_settings import keywords_of
 
 if TYPE_CHECKING:
     from tests._runners import World
@@ -65,7 +66,7 @@ class _CoroutineCallable:
         ({"last_event_id": "a\nb"}, ValueError, "cannot be sent"),
         ({"last_event_id": "x" * 100_000}, ValueError, "cannot be sent"),
     ],
-    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+    ids=keywords_of,
 )
 def test_at_construction(source: Any, keywords: dict[str, Any], error: Any, words: str) -> None:
     """The constructor names the keyword, what it must be and what it was."""

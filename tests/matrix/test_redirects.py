@@ -193,3 +193,11 @@ def test_endings_over_tls(trusting: World, ending: Ending) -> None:
         Connection(ONE, ending=ending), Connection(TWO), ssl_context=server_tls()
     )
     assert trusting.read(server, idle_timeout=0.1).wait().data == ["one", "two"]
+
+
+def test_a_host_that_cannot_be(home: World) -> None:
+    """A redirect to a host that no name can have is a failure, and the next attempt goes on."""
+    nowhere = Connection(status=302, headers={"Location": "http://xn--a/"})
+    got = home.run(nowhere, Connection(ONE))
+    assert got.data == ["one"]
+    assert got.kinds[0] == "transport"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["ROOT", "end", "free_port", "python", "running", "start"]
 
 ROOT = Path(__file__).parent.parent.parent
+# If the tests are killed, the servers end too.
+_SETPRIV = shutil.which("setpriv")
+_WITH_ITS_PARENT = [_SETPRIV, "--pdeathsig", "TERM", "--"] if _SETPRIV else []
 
 
 def free_port() -> int:
@@ -37,7 +41,11 @@ def start(command: Sequence[str], port: int, log: Path) -> subprocess.Popen[byte
     """Start a server and wait until it listens."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+            [*_WITH_ITS_PARENT, *command],
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     deadline = time.monotonic() + 20
     while True:
