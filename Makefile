@@ -56,6 +56,12 @@ test-quick: $(VENV)/.test ## Run the tests without coverage
 	@$(BIN)/python -m pytest $(TOGETHER)
 	@$(BIN)/python -m pytest $(ALONE)
 
+.PHONY: soak-cursors
+soak-cursors: $(VENV)/.test ## Kill, stop and cut off programs hundreds of times (about an hour)
+	@echo "==> Killing programs at random moments"
+	@RESILIENT_SSE_KILLS=300 RESILIENT_SSE_FAULTS=200 $(BIN)/python -m pytest -s -v \
+		tests/test_cursors_exactly_once.py tests/test_cursors_chaos.py
+
 .PHONY: test-others
 test-others: ## Run the tests on every other supported Python found
 	@set -e; default="$(INTERPRETER)"; for other in $$(scripts/find-python --all); do \

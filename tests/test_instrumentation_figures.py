@@ -15,7 +15,9 @@ from resilient_sse.lifecycle import (
     Connected,
     Connecting,
     ConnectionTotals,
+    CursorStoreFailed,
     Disconnected,
+    GapDetected,
     GaveUp,
     LifecycleEvent,
     RetryScheduled,
@@ -38,9 +40,9 @@ class Story:
         self.figures = Figures(self.observations.append, lambda: self.now)
         self.totals = ConnectionTotals()
 
-    def tell(self, event: type[LifecycleEvent], source_id: int = 1, **facts: Any) -> None:
+    def tell(self, kind: type[LifecycleEvent], /, source_id: int = 1, **facts: Any) -> None:
         """Hand over one lifecycle event."""
-        self.figures.see(event(url=URL, source_id=source_id, **facts), "news")
+        self.figures.see(kind(url=URL, source_id=source_id, **facts), "news")
 
     def connecting(self, attempt: int = 1) -> None:
         """Begin an attempt."""
@@ -276,3 +278,24 @@ def test_unknown_lifecycle_events_are_ignored(story: Story) -> None:
 def test_labels_name_the_server_and_nothing_secret(url: str, address: str, port: int) -> None:
     """Host and port; no path, no query."""
     assert labels_of(url, "s") == ("s", address, port, "", 0)
+
+
+def test_a_store_that_fails_is_counted_before_the_first_attempt(story: Story) -> None:
+    """Loading comes first; what fails there is a failure of no attempt, and no source's yet."""
+    facts: dict[str, Any] = {"operation": "load", "key": "k", "attempt": 1, "delay": 0.1}
+    story.tell(CursorStoreFailed, error=OSError("disk full"), **facts)
+
+    assert story.sum(_metrics.CURSOR_STORE_FAILURES) == 1
+    assert not any(found.metric is _metrics.SOURCES for found in story.figures.read())
+
+
+def test_gaps_are_counted(story: Story) -> None:
+    """A gap is counted beside the failure that may come of it; before the first there are none."""
+    story.connecting()
+    assert story.sum(_metrics.GAPS) == 0
+    assert story.sum(_metrics.CURSOR_STORE_FAILURES) == 0
+
+    facts: dict[str, Any] = {"reason": "refused", "last_event_id": "5", "status_code": 410}
+    story.tell(GapDetected, event=None, continues=True, **facts)
+
+    assert story.sum(_metrics.GAPS) == 1

@@ -156,6 +156,8 @@ def test_names_and_units_follow_the_conventions(telemetry: Telemetry) -> None:
         "events": "{event}",
         "io": "By",
         "comments": "{comment}",
+        "gaps": "{gap}",
+        "cursor_store_failures": "{failure}",
         "time_to_first_event": "s",
         "connection.duration": "s",
     }

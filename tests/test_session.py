@@ -261,17 +261,17 @@ def test_an_id_only_block_is_saved_once_all_is_acknowledged() -> None:
     session, _ = make_session(cursor=Store(), auto_ack=False)
     connect(session)
     session.received(b"id:1\n\n")
-    assert session.unsaved() == "1"
+    assert session.begin_save() == "1"
     session.saved("1")
     session.received(b"id:2\ndata:a\n\n")
     event = session.take(0.0)
     assert event is not None
     session.received(b"id:3\n\n")
-    assert session.unsaved() is None
+    assert session.begin_save() is None
 
     session.ack(event)
 
-    assert session.unsaved() == "3"
+    assert session.begin_save() == "3"
 
 
 def test_an_unsendable_cursor_is_not_saved() -> None:
@@ -282,7 +282,7 @@ def test_an_unsendable_cursor_is_not_saved() -> None:
     drain(session)
     session.acknowledge()
 
-    assert session.unsaved() is None
+    assert session.begin_save() is None
 
 
 def test_acknowledging_what_was_never_delivered() -> None:
@@ -299,7 +299,7 @@ def test_acknowledging_without_a_store_does_nothing() -> None:
 
     session.ack(ServerSentEvent(data="a"))
 
-    assert session.unsaved() is None
+    assert session.begin_save() is None
 
 
 # -- failures ----------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ class Lives(RuleBasedStateMachine):
         return not self.session.finished
 
     def save(self) -> None:
-        if (cursor := self.session.unsaved()) is not None:
+        if (cursor := self.session.begin_save()) is not None:
             self.saved = cursor
             self.session.saved(cursor)
 

@@ -14,12 +14,15 @@ from resilient_sse import (
     Comment,
     Connected,
     Connecting,
+    CursorStoreFailed,
     Disconnected,
     Failure,
     FailureKind,
+    GapDetected,
     GaveUp,
     LifecycleEvent,
     RetryScheduled,
+    ServerSentEvent,
 )
 from resilient_sse.instrumentation import StructlogHook
 
@@ -45,6 +48,9 @@ BUSY_FACTS = {
     "status_code": 503,
 }
 TOTALS: dict[str, Any] = {"seconds": 2.5, "events": 3, "bytes": 40}
+GAP: dict[str, Any] = {"reason": "refused", "last_event_id": "5"}
+MISSED = ServerSentEvent(event="reset")
+STORE: dict[str, Any] = {"operation": "save", "key": "k", "attempt": 3}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +92,31 @@ TOTALS: dict[str, Any] = {"seconds": 2.5, "events": 3, "bytes": 40}
             GaveUp(**WHO, failure=BROKEN, failures=(BROKEN,)),
             "error",
             {"event": "sse.gave_up", "failures": 2, **FACTS},
+        ),
+        (
+            GapDetected(**WHO, **GAP, status_code=412, event=None, continues=True),
+            "warning",
+            {"event": "sse.gap_detected", **GAP, "status_code": 412},
+        ),
+        (
+            GapDetected(**WHO, **GAP, status_code=None, event=MISSED, continues=False),
+            "error",
+            {"event": "sse.gap_detected", **GAP},
+        ),
+        (
+            CursorStoreFailed(**WHO, **STORE, error=OSError("disk full"), delay=1.23456),
+            "warning",
+            {
+                "event": "sse.cursor_store_failed",
+                **STORE,
+                "error": "OSError: disk full",
+                "delay": 1.235,
+            },
+        ),
+        (
+            CursorStoreFailed(**WHO, **STORE, error=BROKEN.error, delay=None),
+            "error",
+            {"event": "sse.cursor_store_failed", **STORE, "error": FACTS["error"]},
         ),
         (Closed(**WHO, reason="until"), "info", {"event": "sse.closed", "reason": "until"}),
     ],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -18,7 +19,8 @@ import stamina
 from resilient_sse import _body, _http
 from resilient_sse._client import default_async_client
 from resilient_sse._settled import Settled
-from resilient_sse._source import Source, busy
+from resilient_sse._source import LAST_SAVE_SECONDS, Source, busy
+from resilient_sse.errors import CursorError
 from resilient_sse.transports._exchange import Body
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from resilient_sse._event import ServerSentEvent
     from resilient_sse._failure import Attempt
+    from resilient_sse._saving import Operation
 
 __all__ = ["ReconnectingEventSource"]
 
@@ -41,10 +44,13 @@ class ReconnectingEventSource(Source):
     _pulling = False
     _scope: anyio.CancelScope | None = None
     _pull_over: anyio.Event | None = None
+    _acked: anyio.Event | None = None
+    _saving: anyio.Lock
 
     async def __aenter__(self) -> Self:
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
+        self._saving = anyio.Lock(fast_acquire=True)
         await self._load_cursor()
         if self._client is None:
             self._client = default_async_client()
@@ -57,6 +63,8 @@ class ReconnectingEventSource(Source):
         traceback: TracebackType | None,
     ) -> None:
         self._left = True
+        with anyio.move_on_after(LAST_SAVE_SECONDS, shield=True), suppress(CursorError):
+            await self._save_cursor()  # at worst what it would save comes again
         with anyio.CancelScope(shield=True):
             await self.aclose()
             if self._pulling:  # another task, which is about to leave
@@ -103,6 +111,8 @@ class ReconnectingEventSource(Source):
             ValueError: If the event was not delivered, or is acknowledged already.
         """
         self._session.ack(event)
+        if self._acked is not None:
+            self._acked.set()
         return Settled(self._save_cursor)
 
     def _interrupt(self) -> None:
@@ -123,11 +133,14 @@ class ReconnectingEventSource(Source):
             while True:
                 if not self._plain:
                     session.acknowledge()
-                    await self._save_cursor()
+                    if session.save_is_due(self._now()):
+                        await self._interruptible(self._save_cursor)
                 if (self._ready or not self._plain) and (due := take(self._now())):
                     return due
                 if session.finished:
                     await self._finish()
+                    if session.owes_save:
+                        await self._interruptible(partial(self._save_cursor, patient=True))
                     raise StopAsyncIteration
                 await self._advance()
         finally:
@@ -136,18 +149,35 @@ class ReconnectingEventSource(Source):
                 self._pull_over.set()
 
     async def _advance(self) -> None:
-        """Open a connection or read from it, until it is done or interrupted."""
+        """Open a connection or read from it, or wait for room to do so."""
+        if not self._plain and self._session.full:
+            await self._interruptible(self._make_room)
+            return
         if self._session.must_drop:
             await self._drop()
         chunks = self._chunks
         if isinstance(chunks, Body):
             await self._read(chunks)
-            return
+        elif chunks is None:
+            await self._interruptible(self._open)
+        else:
+            await self._interruptible(partial(self._read, chunks))
+
+    async def _interruptible(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step, until it is done or interrupted by `aclose` or `reconnect`."""
         try:
             with anyio.CancelScope() as self._scope:
-                await (self._open() if chunks is None else self._read(chunks))
+                await step()
         finally:
             self._scope = None
+
+    async def _make_room(self) -> None:
+        """Wait for an acknowledgement or for the store."""
+        if self._session.awaits_ack:
+            self._acked = anyio.Event()
+            await self._acked.wait()
+        else:
+            await self._save_cursor(patient=True)
 
     async def _read(self, chunks: AsyncIterator[bytes]) -> None:
         error: Exception
@@ -251,26 +281,59 @@ class ReconnectingEventSource(Source):
     # -- The cursor store ----------------------------------------------------------------------
 
     async def _load_cursor(self) -> None:
-        store, key = self._settings.cursor, self._settings.cursor_key
+        store: Any = self._settings.cursor
         if store is None:
             return
-        try:
-            cursor = await _settle(store.load(key))
-        except Exception as error:
-            raise self._cursor_error("load", error) from error
-        if cursor:
-            self._session.resume_from(cursor)
+        load = getattr(store, "aload", store.load)
 
-    async def _save_cursor(self) -> None:
-        store, key = self._settings.cursor, self._settings.cursor_key
-        cursor = self._session.unsaved()
-        if store is None or cursor is None:
+        async def use() -> None:
+            if cursor := await _settle(load(self._settings.cursor_key)):
+                self._session.resume_from(cursor)
+
+        await self._with_store("load", use, patient=True)
+
+    async def _save_cursor(self, *, patient: bool = False) -> None:
+        """Save the newest acknowledged cursor, one save at a time."""
+        store: Any = self._settings.cursor
+        if store is None:
             return
+        save = getattr(store, "asave", store.save)
+
+        async def use() -> None:
+            if (cursor := self._session.begin_save()) is not None:
+                await _settle(save(self._settings.cursor_key, cursor))
+                self._session.saved(cursor)
+
+        async with self._saving:
+            await self._with_store("save", use, patient=patient)
+
+    async def _with_store(
+        self, operation: Operation, use: Callable[[], Awaitable[None]], *, patient: bool
+    ) -> None:
+        """Use the store; once it fails, in a retry loop of stamina's."""
+        session = self._session
         try:
-            await _settle(store.save(key, cursor))
-        except Exception as error:
-            raise self._cursor_error("save", error) from error
-        self._session.saved(cursor)
+            await use()
+        except Exception as error:  # noqa: BLE001 - the session decides
+            pending = [error]
+        else:
+            return
+
+        def delay(error: Exception) -> float | bool:
+            return session.store_delay(operation, error, self._now(), patient=patient)
+
+        async def store(_key: str) -> None:  # the argument is for stamina's hooks to show
+            if pending:
+                raise pending.pop()
+            await use()
+
+        store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
+        try:
+            await stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.cursor_key)
+        except Exception as error:  # noqa: BLE001 - the session knows which are failures
+            outcome = session.store_outcome(operation, error, self._now())
+            if outcome is not None:
+                raise outcome from outcome.__cause__
 
 
 class Batches:

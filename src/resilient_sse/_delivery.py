@@ -31,6 +31,7 @@ class Delivery:
     def resume_from(self, cursor: str) -> None:
         """Set the first cursor."""
         self.cursor = self._saved = cursor
+        self._saved_after = self._saving_after = 0  # so many deliveries
         self.resumable = cursor if sendable(cursor) else ""
         self._acks = None if self._settings.cursor is None else Acknowledgements(cursor)
         size = self._settings.dedupe
@@ -109,6 +110,10 @@ class Delivery:
                     return events[:count]
         return events
 
+    def forget_cursor(self) -> None:
+        """Resume from now; nothing waits in the queue."""
+        self.cursor = self.resumable = ""
+
     def stop(self) -> None:
         """Deliver nothing more."""
         self.cursor = self.last_event_id
@@ -126,12 +131,31 @@ class Delivery:
         if self._acks is not None and self._settings.auto_ack:
             self._acks.ack_all()
 
+    def room(self) -> int | None:
+        """Return how many events may be handed out before a newer cursor is saved; None: any."""
+        if self._acks is None:
+            return None
+        unsaved = self._acks.passed + len(self._acks) - self._saved_after
+        return max(0, self._settings.max_unacked - unsaved)
+
     def unsaved(self) -> str | None:
         """Return the cursor that the store lacks, unless it could not be resumed from."""
-        if self._acks is None or self._acks.cursor == self._saved:
+        if self._acks is None:
             return None
-        return self._acks.cursor if sendable(self._acks.cursor) else None
+        cursor = self._acks.cursor
+        if cursor != self._saved and sendable(cursor):
+            return cursor
+        self._saved_after = self._acks.passed
+        return None
+
+    def begin_save(self) -> str | None:
+        """Return the cursor that is about to be saved, if there is one."""
+        if self._acks is None or (cursor := self.unsaved()) is None:
+            return None
+        self._saving_after = self._acks.passed
+        return cursor
 
     def saved(self, cursor: str) -> None:
-        """Note that the store has this cursor."""
+        """Note that the store has the cursor that `begin_save` returned."""
         self._saved = cursor
+        self._saved_after = self._saving_after

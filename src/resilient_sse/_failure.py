@@ -34,6 +34,10 @@ class FailureKind(StrEnum):
     """One event passed ``max_event_size``."""
     UNSAFE = "unsafe"
     """Trying again would repeat a request that the server may already have acted on."""
+    GAP = "gap"
+    """The server said that it cannot replay what was missed."""
+    CURSOR = "cursor"
+    """The cursor store failed; only a ``cursor_policy`` gets to see this."""
 
 
 _TRANSIENT_KINDS: Final = frozenset(
@@ -43,11 +47,15 @@ _TRANSIENT_KINDS: Final = frozenset(
         FailureKind.TRANSPORT,
         FailureKind.ENDED,
         FailureKind.IDLE,
+        FailureKind.CURSOR,
     }
 )
 # RFC 9110 15.5.9 (408), RFC 8470 5.2 (425), RFC 6585 4 (429): the client is asked to try again.
 _TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
 _SERVER_ERRORS: Final = range(500, 600)
+_CLIENT_ERRORS: Final = range(400, 500)
+# RFC 9110 15.5: about who asks, not about what is asked for.
+_CREDENTIAL_STATUSES: Final = frozenset({401, 403, 407})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +104,17 @@ class Failure:
         if self.kind is FailureKind.STATUS:
             return self.status_code in _TRANSIENT_STATUSES or self.status_code in _SERVER_ERRORS
         return self.kind in _TRANSIENT_KINDS and not self.permanent
+
+    @property
+    def refuses_resume(self) -> bool:
+        """Whether the status, in answer to a cursor, says that it cannot be resumed from.
+
+        That is every 4xx that neither asks to try again (408, 425, 429) nor is about credentials
+        (401, 403, 407).
+        """
+        status = self.status_code
+        other = _TRANSIENT_STATUSES | _CREDENTIAL_STATUSES
+        return self.kind is FailureKind.STATUS and status in _CLIENT_ERRORS and status not in other
 
 
 @dataclass(frozen=True, slots=True)

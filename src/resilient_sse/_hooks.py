@@ -32,11 +32,11 @@ class Hooks:
     def __bool__(self) -> bool:
         return bool(self._hooks)
 
-    def emit(self, event: type[LifecycleEvent], **facts: Any) -> None:  # noqa: ANN401 - the fields of the event
+    def emit(self, kind: type[LifecycleEvent], /, **facts: Any) -> None:  # noqa: ANN401 - the fields of the event
         """Make a lifecycle event and hand it to every hook."""
         if not self._hooks:
             return
-        made = event(url=self._url, source_id=self._source_id, **facts)
+        made = kind(url=self._url, source_id=self._source_id, **facts)
         for position, hook in enumerate(self._hooks):
             try:
                 hook(made)

@@ -20,6 +20,9 @@ The rules:
   cursor of acknowledged events is saved.
 - A failure is counted once, and only progress resets the count. The policy sees the count and
   decides; a request that may not be repeated is not repeated whatever the policy says.
+- At most ``max_unacked`` events are delivered beyond the saved cursor. A store that fails pauses
+  the saving, not the stream; only ``cursor_policy`` or that bound make the consumer feel it.
+- A refused resume, or an event that ``gap`` names, is a gap: ``on_gap`` says whether to give up.
 - Every attempt resumes from the cursor. An id that no HTTP header can carry does not become the
   cursor to resume from: events may then come twice, but none is lost.
 - Hooks hear of everything in the order that `lifecycle` states; after `Closed`, of nothing.
@@ -28,15 +31,17 @@ The rules:
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING, Final
 
+from resilient_sse._delay import checked
 from resilient_sse._delivery import Delivery
-from resilient_sse._failure import Attempt
+from resilient_sse._failure import Attempt, Failure, FailureKind
+from resilient_sse._gaps import Gaps
 from resilient_sse._hooks import Hooks
 from resilient_sse._outage import Outage
 from resilient_sse._redact import redact_url
-from resilient_sse.errors import GiveUpError, StreamEnded
+from resilient_sse._saving import Saving
+from resilient_sse.errors import GapError, GiveUpError, StreamEnded
 from resilient_sse.lifecycle import (
     Closed,
     Comment,
@@ -53,11 +58,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse._failure import Failure
+    from resilient_sse._saving import Operation
     from resilient_sse._settings import Decoder, Settings
+    from resilient_sse.errors import CursorError
 
 
 _NO_CONTENT: Final = 204  # WHATWG HTML 9.2.1: how a server tells a client to stop reconnecting
+_ENDS: Final = frozenset({"until", "no content"})  # of the stream, not of the program's interest
 _source_ids: Final = itertools.count(1)
 
 
@@ -82,6 +89,8 @@ class Session:
         self.state = ConnectionState.CONNECTING
         self._hooks = Hooks(settings.hooks, url=self.url, source_id=self.source_id)
         self._delivery = Delivery(settings)
+        self._saving = Saving(settings)
+        self._gaps = Gaps(settings, self._hooks)
         self._outage = Outage(settings)
         self._connection: _Connection | None = None
         self._attempt = Attempt(0, None, "")
@@ -89,6 +98,7 @@ class Session:
         self._pending: Exception | None = None  # what stamina's loop has yet to see
         self._scheduled: tuple[Failure, float] | None = None  # what hooks have yet to hear
         self._reconnect_requested = False
+        self._ended = False
 
     # -- Delivery ------------------------------------------------------------------------------
 
@@ -98,7 +108,8 @@ class Session:
 
         None if a rule applies to each event, so that only `take` may hand them out.
         """
-        plain = self._settings.until is None and self._settings.cursor is None
+        settings = self._settings
+        plain = settings.until is None and settings.cursor is None and settings.gap is None
         return self._delivery.queue if plain else None
 
     @property
@@ -126,15 +137,34 @@ class Session:
         if self.finished:  # perhaps from another thread, while this one was decoding
             self._delivery.queue.clear()
             return []
+        events = self._up_to_a_gap(events[: self._delivery.room()], now)
         if events and self._connection is not None:
             self._note_first_event(self._connection.totals, now)
         return self._delivery.take(events)
+
+    def _up_to_a_gap(self, events: list[ServerSentEvent], now: float) -> list[ServerSentEvent]:
+        try:
+            return self._gaps.next_up(events, self.last_event_id)
+        except GapError as error:
+            raise self._give_up_at(error, now) from error
+
+    def _give_up_at(self, gap: GapError, now: float) -> GiveUpError:
+        cursor = self.last_event_id
+        failure = Failure(error=gap, kind=FailureKind.GAP, last_event_id=cursor)
+        self._delivery.stop()
+        self.lost(None, now)
+        return self._give_up((failure,), now)
 
     def _note_first_event(self, totals: ConnectionTotals, now: float) -> None:
         if totals.first_event_seconds is None:
             totals.first_event_seconds = now - self._attempt_began
 
-    # -- Resume --------------------------------------------------------------------------------
+    # -- The cursor and its store --------------------------------------------------------------
+
+    @property
+    def cursor_key(self) -> str:
+        """The key in the store, fit to be shown."""
+        return self._saving.shown_key
 
     def resume_from(self, cursor: str) -> None:
         """Start from the cursor that a store had."""
@@ -152,13 +182,75 @@ class Session:
         """Note that the consumer asks for more, which acknowledges what it got."""
         self._delivery.ack_delivered()
 
-    def unsaved(self) -> str | None:
-        """Return the cursor that the store is to be given; None if it is up to date."""
-        return self._delivery.unsaved()
+    def begin_save(self) -> str | None:
+        """Return the cursor that is saved now; None if the store is up to date."""
+        return self._delivery.begin_save()
 
     def saved(self, cursor: str) -> None:
-        """Note that the store has this cursor."""
+        """Note that the store has the cursor that `begin_save` returned."""
         self._delivery.saved(cursor)
+        self._saving.worked()
+
+    def save_is_due(self, now: float) -> bool:
+        """Say whether the store is to be given a cursor, and is not left alone for now.
+
+        Not any more after the end: what is unsaved then is saved when the block is left.
+        """
+        waits = self.finished or now < self._saving.paused_until
+        return not waits and self._delivery.unsaved() is not None
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be handed out before a newer cursor is saved."""
+        return self._delivery.room() == 0 and not self.finished
+
+    @property
+    def owes_save(self) -> bool:
+        """Whether the stream came to its end and the store does not know yet."""
+        return self._ended and self._delivery.unsaved() is not None
+
+    @property
+    def awaits_ack(self) -> bool:
+        """Whether only an acknowledgement makes room for more."""
+        return self._delivery.unsaved() is None and self.full
+
+    def store_delay(
+        self, operation: Operation, error: BaseException, now: float, *, patient: bool
+    ) -> float | bool:
+        """Decide about a failure of the cursor store, as stamina's backoff hook.
+
+        Args:
+            operation: What failed.
+            error: The exception.
+            now: The time.
+            patient: Whether there is nothing better to do than to wait for the store; if not,
+                it is left alone for the time being, and events flow on.
+
+        Returns:
+            The seconds to wait, or False to let the exception through.
+        """
+        if not isinstance(error, Exception):
+            return False
+        delay = self._store_failed(operation, error, now)
+        if delay is not None and not patient:
+            self._saving.pause(now + delay)
+            delay = None
+        return False if delay is None else delay
+
+    def store_outcome(
+        self, operation: Operation, error: Exception, now: float
+    ) -> CursorError | None:
+        """Turn what stamina let through into what the consumer gets; None if events flow on."""
+        if self._saving.noted is not error:  # stamina is switched off
+            self._store_failed(operation, error, now)
+        return self._saving.outcome(operation, error)
+
+    def _store_failed(self, operation: Operation, error: Exception, now: float) -> float | None:
+        failure = self._saving.failed(error, now, self._delivery.unsaved() or "")
+        delay = self._saving.delay(failure)
+        if not self.finished:
+            self._saving.tell(self._hooks, operation, failure, delay)
+        return delay
 
     # -- An attempt ----------------------------------------------------------------------------
 
@@ -321,8 +413,10 @@ class Session:
         failure = None if self.finished else self._failure_of(error, now)
         if failure is None:
             return False
-        delay = _checked(self._settings.policy(failure), self._settings.policy)
-        if delay is None or self.finished:  # a policy may close the source, too
+        delay = checked(self._settings.policy(failure), self._settings.policy)
+        if delay is None and self._resume_refused(failure):
+            delay = 0.0
+        if delay is None or self.finished:  # a policy or a hook may close the source, too
             return False
         if not self._outage.may_repeat(self._delivery.resumable):
             self._outage.refuse_to_repeat(failure)
@@ -330,6 +424,17 @@ class Session:
         self.state = ConnectionState.WAITING
         self._scheduled = (failure, delay)
         return delay
+
+    def _resume_refused(self, failure: Failure) -> bool:
+        """Tell of a gap, if there is one; return whether to go on without the cursor."""
+        cursor = self._attempt.last_event_id
+        if not (cursor and failure.refuses_resume):
+            return False
+        self._gaps.tell("refused", cursor, status_code=failure.status_code)
+        if not self._gaps.continues:
+            return False
+        self._delivery.forget_cursor()
+        return True
 
     def _failure_of(self, error: BaseException, now: float) -> Failure | None:
         """Return the failure that an exception stands for, counting it if it is a new one."""
@@ -355,7 +460,9 @@ class Session:
         if self.finished:
             return None
         self._scheduled = None
-        failures = tuple(self._outage.failures)
+        return self._give_up(tuple(self._outage.failures), now)
+
+    def _give_up(self, failures: tuple[Failure, ...], now: float) -> GiveUpError:
         outcome = GiveUpError(failures=failures, url=self.url, last_event_id=self.last_event_id)
         outcome.__cause__ = failures[-1].error
         self._hooks.emit(GaveUp, failure=failures[-1], failures=failures)
@@ -371,17 +478,5 @@ class Session:
         self._delivery.stop()
         self.lost(None, now)
         self.state = ConnectionState.CLOSED
+        self._ended = reason in _ENDS
         self._hooks.emit(Closed, reason=reason)
-
-
-def _checked(delay: object, policy: object) -> float | None:
-    """Refuse what a policy must not return."""
-    if delay is None:
-        return None
-    if isinstance(delay, bool) or not isinstance(delay, (int, float)):
-        msg = f"the policy {policy!r} must return seconds or None, not {delay!r}"
-        raise TypeError(msg)
-    if not math.isfinite(delay) or delay < 0:
-        msg = f"the policy {policy!r} must return seconds from 0 up, not {delay!r}"
-        raise ValueError(msg)
-    return float(delay)

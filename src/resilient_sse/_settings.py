@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 from resilient_sse._header import sendable
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from resilient_sse.lifecycle import Hook
 
 __all__ = ["CursorStore", "Decoder", "DecoderFactory"]
+
+_ON_GAP: Final = ("give up", "continue")
 
 
 class Decoder(Protocol):
@@ -51,7 +53,11 @@ class DecoderFactory(Protocol):
 
 
 class CursorStore(Protocol):
-    """Where a cursor survives the process; both methods may be sync or async."""
+    """Where a cursor survives the process; both methods may be sync or async.
+
+    An asynchronous source calls ``aload`` and ``asave`` instead, where a store has them. Saves of
+    one source never overlap, so that an older cursor is never saved after a newer one.
+    """
 
     def load(self, key: str, /) -> str | Awaitable[str | None] | None:
         """Return the saved cursor, or None."""
@@ -85,8 +91,12 @@ class Settings:
     last_event_id: str
     cursor: CursorStore | None
     cursor_key: str
+    cursor_policy: RetryPolicy
     auto_ack: bool
+    max_unacked: int
     dedupe: int
+    gap: Callable[[ServerSentEvent], object] | None
+    on_gap: Literal["give up", "continue"]
     policy: RetryPolicy
     reset_after: float
     retry_unsafe: bool
@@ -103,9 +113,13 @@ class Settings:
             _check_seconds("idle_timeout", self.idle_timeout)
         _check_seconds("reset_after", self.reset_after, zero=True)
         _check_count("dedupe", self.dedupe, at_least=0)
+        _check_count("max_unacked", self.max_unacked, at_least=1)
+        if self.on_gap not in _ON_GAP:
+            msg = f"on_gap must be one of {_ON_GAP}, not {self.on_gap!r}"
+            raise ValueError(msg)
         if self.max_event_size is not None:
             _check_count("max_event_size", self.max_event_size, at_least=1)
-        for name in ("prepare_request", "until", "policy", "decoder"):
+        for name in ("prepare_request", "until", "policy", "decoder", "cursor_policy", "gap"):
             _check_callable(name, getattr(self, name))
         if not sendable(self.last_event_id):
             msg = f"last_event_id cannot be sent in an HTTP header: {self.last_event_id[:80]!r}"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import httpx
 
 from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
-from resilient_sse._redact import redact_text
 from resilient_sse._session import Session
 from resilient_sse._settings import Settings
-from resilient_sse.errors import CursorError
 from resilient_sse.policies import ExponentialBackoff
 
 if TYPE_CHECKING:
@@ -23,7 +21,9 @@ if TYPE_CHECKING:
     from resilient_sse.lifecycle import ConnectionState, Hook
 
 
+LAST_SAVE_SECONDS: Final = 2.0  # what leaving the block may cost if the store hangs
 _DEFAULT_POLICY = ExponentialBackoff()
+_DEFAULT_CURSOR_POLICY = ExponentialBackoff(wait_initial=0.1, wait_max=5.0, timeout=10.0)
 
 
 class Source:
@@ -50,9 +50,18 @@ class Source:
         cursor: A store that keeps the cursor beyond this process; what it has saved comes before
             ``last_event_id``.
         cursor_key: The key in the store; "" for the URL.
+        cursor_policy: Decides, like ``policy``, when a cursor store that failed is tried again;
+            meanwhile events keep flowing. When it gives up, or the store has a bug, the consumer
+            gets a `CursorError`. By default that is after 10 seconds.
         auto_ack: Whether asking for the next event acknowledges the one before. If not, call
             `ack`.
+        max_unacked: How many events may be delivered beyond the saved cursor; then the source
+            waits for an acknowledgement, or for the store, before it hands out more. It is also
+            how many events can come again after a crash.
         dedupe: Drop an event whose id is among this many ids delivered last.
+        gap: Names the event, if the server has one, that says that it cannot replay everything.
+        on_gap: What to do after such an event, or when the server refuses to resume with a 4xx
+            that ``policy`` does not retry: "give up", or "continue" from now, without a cursor.
         policy: Decides after a failure how long to wait, or to give up.
         reset_after: Seconds of open connection that count as progress even without an event.
         retry_unsafe: Whether to send a POST or PATCH again although the server may have acted on
@@ -87,8 +96,12 @@ class Source:
         last_event_id: str = "",
         cursor: CursorStore | None = None,
         cursor_key: str = "",
+        cursor_policy: RetryPolicy = _DEFAULT_CURSOR_POLICY,
         auto_ack: bool = True,
+        max_unacked: int = 10_000,
         dedupe: int = 0,
+        gap: Callable[[ServerSentEvent], object] | None = None,
+        on_gap: Literal["give up", "continue"] = "give up",
         # Reconnect
         policy: RetryPolicy = _DEFAULT_POLICY,
         reset_after: float = 60.0,
@@ -116,8 +129,12 @@ class Source:
             last_event_id=last_event_id or httpx.Headers(headers).get("last-event-id", ""),
             cursor=cursor,
             cursor_key=cursor_key or url,
+            cursor_policy=cursor_policy,
             auto_ack=auto_ack,
+            max_unacked=max_unacked,
             dedupe=dedupe,
+            gap=gap,
+            on_gap=on_gap,
             policy=policy,
             reset_after=reset_after,
             retry_unsafe=retry_unsafe,
@@ -169,14 +186,6 @@ class Source:
         if self._client is not None and not hasattr(self._client, method):
             msg = f"{type(self).__name__} cannot use {self._client!r}: {advice}"
             raise TypeError(msg)
-
-    def _cursor_error(self, what: str, error: Exception) -> CursorError:
-        key = self._settings.cursor_key
-        shown = self._session.url if key == self._settings.url else key
-        story = redact_text(f"{shown!r}: {error!r}")
-        made = CursorError(f"the cursor store could not {what} {story}", key=key)
-        made.__cause__ = error
-        return made
 
     _now = staticmethod(monotonic)
 

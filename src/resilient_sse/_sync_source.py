@@ -21,6 +21,7 @@ from resilient_sse import _body, _http
 from resilient_sse._client import default_client
 from resilient_sse._source import Source, busy
 from resilient_sse._wire import Wire
+from resilient_sse.errors import CursorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from resilient_sse._event import ServerSentEvent
     from resilient_sse._failure import Attempt
+    from resilient_sse._saving import Operation
 
 __all__ = ["SyncReconnectingEventSource"]
 
@@ -44,7 +46,8 @@ class SyncReconnectingEventSource(Source):
         self._check_client("__enter__", "it takes a blocking one, such as httpx.Client")
         if not self._entered:
             self._pulling = threading.Lock()
-            self._deciding = threading.RLock()
+            self._deciding = threading.Condition()
+            self._saving = threading.Lock()
             self._wire = Wire()
         self._enter()
         self._load_cursor()
@@ -59,6 +62,8 @@ class SyncReconnectingEventSource(Source):
         traceback: TracebackType | None,
     ) -> None:
         self._left = True
+        with suppress(CursorError):
+            self._save_cursor()  # at worst what it would save comes again
         self.close()
         with self._pulling:  # another thread, which is about to leave
             self._finish()
@@ -88,6 +93,7 @@ class SyncReconnectingEventSource(Source):
             return
         with self._deciding:
             self._session.close("closed", self._now())
+            self._deciding.notify_all()
         self._wire.cut()
         if self._pulling.acquire(blocking=False):  # else the thread that pulls cleans up
             try:
@@ -106,14 +112,20 @@ class SyncReconnectingEventSource(Source):
             self._wire.cut()
 
     def ack(self, event: ServerSentEvent) -> None:
-        """Acknowledge an event, so that the saved cursor may move past it.
-
-        The cursor is saved when the next event is asked for.
+        """Acknowledge an event, from any thread, and save the cursor if it moves.
 
         Raises:
             ValueError: If the event was not delivered, or is acknowledged already.
         """
-        self._session.ack(event)
+        if not self._entered:
+            self._check_inside("with")
+        with self._deciding:
+            self._session.ack(event)
+            self._deciding.notify_all()
+        if self._left:  # nobody else will save it
+            self._save_cursor()
+        else:
+            self._save_if_due()
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
@@ -123,27 +135,43 @@ class SyncReconnectingEventSource(Source):
             raise busy()
         try:
             while True:
-                self._session.acknowledge()
-                self._save_cursor()
+                if not self._plain:
+                    self._acknowledge()
                 with self._deciding:
                     due = take(self._now())
                 if due:
                     return due
                 if self._session.finished:
                     self._finish()
+                    if self._session.owes_save:
+                        self._save_cursor(patient=True)
                     raise StopIteration
                 self._advance()
         finally:
             self._pulling.release()
 
+    def _acknowledge(self) -> None:
+        with self._deciding:
+            self._session.acknowledge()
+        self._save_if_due()
+
     def _advance(self) -> None:
-        """Open a connection or read from it."""
+        """Open a connection or read from it, or wait for room to do so."""
+        if not self._plain and self._session.full:
+            self._make_room()
+            return
         if self._session.must_drop:
             self._drop()
         if self._chunks is None:
             self._open()
         else:
             self._read(self._chunks)
+
+    def _make_room(self) -> None:
+        """Wait for an acknowledgement or for the store."""
+        with self._deciding:
+            self._deciding.wait_for(lambda: not self._session.awaits_ack)
+        self._save_cursor(patient=True)
 
     def _read(self, chunks: Iterator[bytes]) -> None:
         error: Exception
@@ -260,26 +288,66 @@ class SyncReconnectingEventSource(Source):
     # -- The cursor store ----------------------------------------------------------------------
 
     def _load_cursor(self) -> None:
-        store, key = self._settings.cursor, self._settings.cursor_key
+        store: Any = self._settings.cursor
         if store is None:
             return
-        try:
-            cursor = _settled(store.load(key))
-        except Exception as error:
-            raise self._cursor_error("load", error) from error
-        if cursor:
-            self._session.resume_from(cursor)
 
-    def _save_cursor(self) -> None:
-        store, key = self._settings.cursor, self._settings.cursor_key
-        cursor = self._session.unsaved()
-        if store is None or cursor is None:
+        def use() -> None:
+            if cursor := _settled(store.load(self._settings.cursor_key)):
+                self._session.resume_from(cursor)
+
+        self._with_store("load", use, patient=True)
+
+    def _save_if_due(self) -> None:
+        with self._deciding:
+            due = self._session.save_is_due(self._now())
+        if due:
+            self._save_cursor()
+
+    def _save_cursor(self, *, patient: bool = False) -> None:
+        """Save the newest acknowledged cursor, one save at a time."""
+        store: Any = self._settings.cursor
+        if store is None:
             return
+
+        def use() -> None:
+            with self._deciding:
+                cursor = self._session.begin_save()
+            if cursor is not None:
+                _settled(store.save(self._settings.cursor_key, cursor))
+                with self._deciding:
+                    self._session.saved(cursor)
+
+        with self._saving:
+            self._with_store("save", use, patient=patient)
+
+    def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
+        """Use the store; once it fails, in a retry loop of stamina's."""
+        session = self._session
         try:
-            _settled(store.save(key, cursor))
-        except Exception as error:
-            raise self._cursor_error("save", error) from error
-        self._session.saved(cursor)
+            use()
+        except Exception as error:  # noqa: BLE001 - the session decides
+            pending = [error]
+        else:
+            return
+
+        def delay(error: Exception) -> float | bool:
+            with self._deciding:
+                return session.store_delay(operation, error, self._now(), patient=patient)
+
+        def store(_key: str) -> None:  # the argument is for stamina's hooks to show
+            if pending:
+                raise pending.pop()
+            use()
+
+        store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
+        try:
+            stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.cursor_key)
+        except Exception as error:  # noqa: BLE001 - the session knows which are failures
+            with self._deciding:
+                outcome = session.store_outcome(operation, error, self._now())
+            if outcome is not None:
+                raise outcome from outcome.__cause__
 
 
 class Batches:

@@ -9,6 +9,7 @@ SSEError(httpx.TransportError)
 ├── IdleTimeout
 ├── EventTooLarge      .limit
 ├── UnsafeRetry        .method
+├── GapError           .event
 ├── CursorError        .key
 └── GiveUpError        .failure, .failures, .url, .last_event_id; __cause__ is the last error
 ```
@@ -28,12 +29,14 @@ from resilient_sse._redact import explain
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from resilient_sse._event import ServerSentEvent
     from resilient_sse._failure import Failure
 
 __all__ = [
     "ContentTypeError",
     "CursorError",
     "EventTooLarge",
+    "GapError",
     "GiveUpError",
     "IdleTimeout",
     "ResponseError",
@@ -123,6 +126,21 @@ class UnsafeRetry(SSEError):  # noqa: N818 - the name says what is wrong
             "event id to resume from; pass retry_unsafe=True if repeating it does no harm"
         )
         self.method = method
+
+
+class GapError(SSEError):
+    """The server said that it cannot replay what was missed.
+
+    Args:
+        event: The event that the ``gap`` predicate names.
+    """
+
+    def __init__(self, event: ServerSentEvent) -> None:
+        super().__init__(
+            f"events are missing: the gap predicate names {event!r}; pass on_gap='continue' to go "
+            "on from here"
+        )
+        self.event = event
 
 
 class CursorError(SSEError):

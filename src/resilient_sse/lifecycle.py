@@ -6,6 +6,8 @@ A hook is a plain callable that takes one lifecycle event. The order is fixed:
   `Connected` and no `Disconnected`);
 - after a failure: `RetryScheduled` or `GaveUp`;
 - `Comment` between `Connected` and `Disconnected`;
+- `GapDetected` there too, or before the `RetryScheduled` or `GaveUp` that follows from it;
+- `CursorStoreFailed` anywhere, since a cursor store fails on its own;
 - `Closed` comes last, exactly once.
 
 Every lifecycle event carries ``url`` (without userinfo, query values redacted) and ``source_id``,
@@ -16,11 +18,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from resilient_sse._event import ServerSentEvent
     from resilient_sse._failure import Failure
 
 __all__ = [
@@ -30,7 +33,9 @@ __all__ = [
     "Connecting",
     "ConnectionState",
     "ConnectionTotals",
+    "CursorStoreFailed",
     "Disconnected",
+    "GapDetected",
     "GaveUp",
     "Hook",
     "LifecycleEvent",
@@ -171,6 +176,47 @@ class GaveUp(LifecycleEvent):
 
     failure: Failure
     failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapDetected(LifecycleEvent):
+    """Events between the cursor and now are gone: the server cannot replay them.
+
+    Attributes:
+        reason: "refused" if the server answered a request that carried the cursor with a 4xx,
+            "event" if the ``gap`` predicate names an event.
+        last_event_id: The cursor, the last thing known to be before the gap.
+        status_code: The status it refused with; None for an event.
+        event: The event that the predicate names; None for a refusal.
+        continues: Whether the source goes on from now (``on_gap="continue"``); if not, it gives
+            up.
+    """
+
+    reason: Literal["refused", "event"]
+    last_event_id: str
+    status_code: int | None
+    event: ServerSentEvent | None
+    continues: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CursorStoreFailed(LifecycleEvent):
+    """The cursor store failed; the stream did not.
+
+    Attributes:
+        operation: "load" or "save".
+        error: What the store raised.
+        key: The key in the store; redacted if it is the URL.
+        attempt: The failures since the store last worked, this one included, from 1.
+        delay: Seconds until the store is tried again, events flowing meanwhile; None if the
+            consumer gets a `CursorError` now.
+    """
+
+    operation: Literal["load", "save"]
+    error: Exception
+    key: str
+    attempt: int
+    delay: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

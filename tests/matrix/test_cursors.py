@@ -12,6 +12,7 @@ from resilient_sse.testing import Connection, Ending, HistoryServer, event, raw
 from tests._runners import closing
 
 if TYPE_CHECKING:
+    from resilient_sse import Failure
     from resilient_sse.testing import ScriptedServer
     from tests._runners import Reading, World
 
@@ -212,10 +213,14 @@ def test_acknowledging_a_stranger(home: World) -> None:
     assert reading.data == ["one"]
 
 
+def never(_failure: Failure) -> None:
+    """Do not try the store again."""
+
+
 def test_load_that_fails(home: World) -> None:
     """It is reported before anything is requested, with the key and the cause."""
     server = home.serve(Connection(ONE))
-    reading = home.read(server, cursor=DictStore("load"), cursor_key="k")
+    reading = home.read(server, cursor=DictStore("load"), cursor_key="k", cursor_policy=never)
     with pytest.raises(CursorError, match="could not load 'k'") as caught:
         reading.wait()
     assert caught.value.key == "k"
@@ -227,13 +232,16 @@ def test_load_that_fails(home: World) -> None:
 def test_save_that_fails(home: World, batched: bool) -> None:
     """It is reported to the consumer, and is no failure of the stream: nothing is retried."""
     server = home.serve(Connection(ONE, ending=Ending.SILENCE))
-    reading = home.read(server, cursor=DictStore("save"), batched=batched)
+    store = DictStore("save")
+    reading = home.read(server, cursor=store, cursor_policy=never, batched=batched)
     with pytest.raises(CursorError, match="could not save") as caught:
         reading.wait()
     assert not isinstance(caught.value, GiveUpError)
     assert reading.data == ["one"]
     assert reading.delays == []
-    assert reading.recorder.names == ["Connecting", "Connected", "Disconnected", "Closed"]
+    tries = ["CursorStoreFailed"] * 2  # the other one as the block is left
+    stream = ["Connecting", "Connected", "Disconnected", "Closed"]
+    assert reading.recorder.names == [*stream[:2], *tries, *stream[2:]]
 
 
 def test_asynchronous_store_in_a_thread(thread: World) -> None:

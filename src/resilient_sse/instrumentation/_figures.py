@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from resilient_sse._failure import FailureKind
@@ -22,8 +22,11 @@ from resilient_sse.lifecycle import (
     Comment,
     Connected,
     Connecting,
+    CursorStoreFailed,
     Disconnected,
+    GapDetected,
     GaveUp,
+    LifecycleEvent,
     RetryScheduled,
 )
 
@@ -32,10 +35,16 @@ if TYPE_CHECKING:
 
     from resilient_sse._failure import Failure
     from resilient_sse.instrumentation._metrics import Duration, Sum
-    from resilient_sse.lifecycle import ConnectionTotals, LifecycleEvent
+    from resilient_sse.lifecycle import ConnectionTotals
 
 __all__ = ["Figures", "Labels", "Observation", "Reading", "labels_of"]
 
+# Lifecycle events that are only counted. A store may fail before the first attempt.
+_TALLIES: Final[dict[type[LifecycleEvent], Sum]] = {
+    Comment: _metrics.COMMENTS,
+    CursorStoreFailed: _metrics.CURSOR_STORE_FAILURES,
+    GapDetected: _metrics.GAPS,
+}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -126,12 +135,13 @@ class Figures:
         if isinstance(event, Connecting):
             self._connecting(self._source_of(event, stream))
             return
+        if (metric := _TALLIES.get(type(event))) is not None:
+            self._sums[metric, labels_of(event.url, stream)] += 1
+            return
         source = self._sources.get(event.source_id)
         if source is None:  # closed before its first attempt
             return
         match event:
-            case Comment():
-                self._sums[_metrics.COMMENTS, source.labels] += 1
             case Connected():
                 self._connected(source, event.totals)
             case Disconnected():
@@ -231,6 +241,7 @@ def labels_of(url: str, stream: str) -> Labels:
 def _series(labels: Labels) -> list[tuple[Sum, Labels]]:
     """List what begins at zero, so that a rate sees the first increment too."""
     plain = [(metric, labels) for metric in _metrics.SUMS if metric is not _metrics.FAILURES]
-    # Which statuses will come cannot be known.
-    kinds = [kind for kind in FailureKind if kind is not FailureKind.STATUS]
+    # Which statuses will come cannot be known; a cursor store's failures are counted apart.
+    apart = {FailureKind.STATUS, FailureKind.CURSOR}
+    kinds = [kind for kind in FailureKind if kind not in apart]
     return plain + [(_metrics.FAILURES, labels._replace(error_type=str(kind))) for kind in kinds]

@@ -14,9 +14,11 @@ __all__ = [
     "BYTES",
     "COMMENTS",
     "CONNECTION_DURATION",
+    "CURSOR_STORE_FAILURES",
     "DURATIONS",
     "EVENTS",
     "FAILURES",
+    "GAPS",
     "GIVE_UPS",
     "OPEN_CONNECTIONS",
     "OUTAGE_DURATION",
@@ -86,6 +88,10 @@ GIVE_UPS: Final = Sum("sse.client.give_ups", "{give_up}", "Sources whose policy 
 EVENTS: Final = Sum("sse.client.events", "{event}", "Events dispatched.")
 BYTES: Final = Sum("sse.client.io", "By", "Bytes of body received, after content decoding.")
 COMMENTS: Final = Sum("sse.client.comments", "{comment}", "Comments, which are mostly heartbeats.")
+GAPS: Final = Sum("sse.client.gaps", "{gap}", "Gaps: events that a server could not replay.")
+CURSOR_STORE_FAILURES: Final = Sum(
+    "sse.client.cursor_store_failures", "{failure}", "Loads and saves of a cursor that failed."
+)
 SUMS: Final = (
     SOURCES,
     OPEN_CONNECTIONS,
@@ -96,6 +102,8 @@ SUMS: Final = (
     EVENTS,
     BYTES,
     COMMENTS,
+    GAPS,
+    CURSOR_STORE_FAILURES,
 )
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0

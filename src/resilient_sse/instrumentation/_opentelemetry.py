@@ -23,7 +23,7 @@ class OpenTelemetryHook:
     Counters: ``sse.client.attempts``, ``sse.client.failures`` (with ``error.type``, a
     `FailureKind`, and ``http.response.status_code``), ``sse.client.reconnects``,
     ``sse.client.give_ups``, ``sse.client.events``, ``sse.client.io`` (bytes),
-    ``sse.client.comments``.
+    ``sse.client.comments``, ``sse.client.gaps``, ``sse.client.cursor_store_failures``.
 
     Histograms, in seconds: ``sse.client.time_to_first_event``,
     ``sse.client.connection.duration``, ``sse.client.outage.duration``.

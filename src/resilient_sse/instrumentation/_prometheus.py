@@ -22,7 +22,8 @@ class PrometheusHook:
     Counters: ``sse_client_attempts_total``, ``sse_client_failures_total`` (with ``error_type``, a
     `FailureKind`, and ``http_response_status_code``), ``sse_client_reconnects_total``,
     ``sse_client_give_ups_total``, ``sse_client_events_total``, ``sse_client_io_bytes_total``,
-    ``sse_client_comments_total``.
+    ``sse_client_comments_total``, ``sse_client_gaps_total``,
+    ``sse_client_cursor_store_failures_total``.
 
     Histograms, in seconds: ``sse_client_time_to_first_event_seconds``,
     ``sse_client_connection_duration_seconds``, ``sse_client_outage_duration_seconds``.

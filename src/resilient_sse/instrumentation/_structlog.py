@@ -28,10 +28,18 @@ class StructlogHook:
     | ``sse.disconnected`` | warning (1) | ``seconds``, ``events``, ``bytes``, the failure's |
     | ``sse.retry_scheduled`` | warning | ``delay``, the failure's |
     | ``sse.gave_up`` | error | ``failures`` (a count), the failure's |
+    | ``sse.gap_detected`` | warning (2) | ``reason``, ``last_event_id`` (and ``status_code``) |
+    | ``sse.cursor_store_failed`` | warning (2) | ``operation``, ``key``, ``attempt``, ``error`` |
     | ``sse.closed`` | info | ``reason`` |
 
-    (1) info if this side ended the connection. The keys of a failure are ``kind``, ``error``,
-    ``failed_attempt``, ``outage_seconds`` and, if the server answered, ``status_code``.
+    (1) info if this side ended the connection.
+    (2) error if the source does not go on after the gap, or the store is not tried again.
+
+    A gap has a ``status_code`` only if the server refused the cursor. The failure of a store has a
+    ``delay`` besides if the store is tried again.
+
+    The keys of a failure are ``kind``, ``error``, ``failed_attempt``, ``outage_seconds`` and, if
+    the server answered, ``status_code``.
 
     Args:
         logger: The logger to use; by default structlog's, named ``resilient_sse``.
@@ -81,6 +89,22 @@ def _gave_up(log: Any, event: Any) -> None:  # noqa: ANN401
     log.error("sse.gave_up", failures=event.failure.attempt, **_facts(event.failure))
 
 
+def _gap_detected(log: Any, event: Any) -> None:  # noqa: ANN401
+    facts = {"reason": event.reason, "last_event_id": event.last_event_id}
+    if event.status_code is not None:
+        facts["status_code"] = event.status_code
+    (log.warning if event.continues else log.error)("sse.gap_detected", **facts)
+
+
+def _cursor_store_failed(log: Any, event: Any) -> None:  # noqa: ANN401
+    facts = {"operation": event.operation, "key": event.key, "attempt": event.attempt}
+    facts["error"] = _named(event.error)
+    if event.delay is None:
+        log.error("sse.cursor_store_failed", **facts)
+    else:
+        log.warning("sse.cursor_store_failed", **facts, delay=round(event.delay, 3))
+
+
 def _closed(log: Any, event: Any) -> None:  # noqa: ANN401
     log.info("sse.closed", reason=event.reason)
 
@@ -92,19 +116,26 @@ _WRITERS: Final[dict[type[lifecycle.LifecycleEvent], Callable[[Any, Any], None]]
     lifecycle.Disconnected: _disconnected,
     lifecycle.RetryScheduled: _retry_scheduled,
     lifecycle.GaveUp: _gave_up,
+    lifecycle.GapDetected: _gap_detected,
+    lifecycle.CursorStoreFailed: _cursor_store_failed,
     lifecycle.Closed: _closed,
 }
 
 
 def _facts(failure: Failure) -> dict[str, object]:
     """Flatten a failure into keys of a log line."""
-    name, message = type(failure.error).__name__, explain(failure.error)
     facts: dict[str, object] = {
         "kind": str(failure.kind),
-        "error": f"{name}: {message}" if message else name,
+        "error": _named(failure.error),
         "failed_attempt": failure.attempt,
         "outage_seconds": round(failure.outage_seconds, 3),
     }
     if failure.status_code is not None:
         facts["status_code"] = failure.status_code
     return facts
+
+
+def _named(error: BaseException) -> str:
+    """Say what went wrong in one line, without secrets."""
+    name, message = type(error).__name__, explain(error)
+    return f"{name}: {message}" if message else name

@@ -1,0 +1,238 @@
+"""`RedisCursorStore`, and how this package speaks to Redis: from threads, asyncio and trio."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from functools import cache, partial
+from hashlib import sha1
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+import redis
+import redis.asyncio
+from anyio import to_thread
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from resilient_sse.cursors import _scripts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["RedisCursorStore"]
+
+_SECONDS: Final = 5.0
+# Else redis-py looks up its own version for every connection, which reads files.
+_ANONYMOUS: Final[dict[str, None]] = (
+    {"driver_info": None}
+    if find_spec("redis.driver_info")
+    else {"lib_name": None, "lib_version": None}
+)
+# A pooled connection is dead after a restart of the server; a second one tells the truth.
+_RECONNECTIONS: Final = 1
+
+
+class Redis:
+    """Runs commands on whichever of redis-py's clients fits where it is called from.
+
+    Args:
+        given: A URL, of which clients are made as they are needed; or a client, ``redis.Redis`` or
+            ``redis.asyncio.Redis``, which is never closed.
+        timeout: Seconds that one command may take, with clients made here.
+    """
+
+    def __init__(self, given: Any, *, timeout: float = _SECONDS) -> None:  # noqa: ANN401 - redis-py's own
+        self._given = given
+        self._timeout = timeout
+        self._blocking: Any = None
+        self._async: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        if isinstance(given, redis.asyncio.Redis):
+            self._async = given
+        elif not isinstance(given, str):
+            self._blocking = given
+
+    def call(self, command: str, *words: object) -> Any:  # noqa: ANN401 - redis-py's own
+        """Run a command with the blocking client."""
+        return self._blocking_client().execute_command(command, *words)
+
+    async def acall(self, command: str, *words: object) -> Any:  # noqa: ANN401 - redis-py's own
+        """Run a command with the asyncio client; on trio in a thread, with the blocking one."""
+        client = self._async_client()
+        if client is None:
+            return await to_thread.run_sync(partial(self.call, command, *words))
+        return await client.execute_command(command, *words)
+
+    def script(self, script: str, keys: Sequence[str], words: Sequence[object]) -> Any:  # noqa: ANN401 - redis-py's own
+        """Run a script, which Redis keeps by its digest."""
+        try:
+            return self.call("EVALSHA", _digest(script), len(keys), *keys, *words)
+        except Exception as error:
+            if not _is_unknown(error):
+                raise
+        return self.call("EVAL", script, len(keys), *keys, *words)
+
+    async def ascript(self, script: str, keys: Sequence[str], words: Sequence[object]) -> Any:  # noqa: ANN401 - redis-py's own
+        """Run a script, which Redis keeps by its digest."""
+        try:
+            return await self.acall("EVALSHA", _digest(script), len(keys), *keys, *words)
+        except Exception as error:
+            if not _is_unknown(error):
+                raise
+        return await self.acall("EVAL", script, len(keys), *keys, *words)
+
+    def close(self) -> None:
+        """Close the blocking client, if it was made here."""
+        if isinstance(self._given, str) and self._blocking is not None:
+            self._blocking.close()
+
+    async def aclose(self) -> None:
+        """Close the clients that were made here."""
+        if isinstance(self._given, str):
+            client, self._async, self._loop = self._async, None, None
+            if client is not None:
+                await client.aclose()
+            if self._blocking is not None:
+                await to_thread.run_sync(self._blocking.close)
+
+    def _blocking_client(self) -> Any:  # noqa: ANN401 - redis-py's own
+        if self._blocking is None:
+            if not isinstance(self._given, str):
+                raise TypeError("an asyncio client serves asyncio only; pass redis.Redis, or a URL")
+            made: Any = redis.Redis
+            self._blocking = made.from_url(
+                self._given, retry=Retry(NoBackoff(), _RECONNECTIONS), **self._options()
+            )
+        return self._blocking
+
+    def _async_client(self) -> Any:  # noqa: ANN401 - redis-py's own
+        """Return the client of this event loop; None where there is none (trio)."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return None
+        if isinstance(self._given, str) and self._loop is not loop:
+            self._loop = loop
+            made: Any = redis.asyncio.Redis
+            self._async = made.from_url(
+                self._given, retry=AsyncRetry(NoBackoff(), _RECONNECTIONS), **self._options()
+            )
+        return self._async
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "socket_timeout": self._timeout,
+            "socket_connect_timeout": self._timeout,
+            **_ANONYMOUS,
+        }
+
+
+class RedisCursorStore:
+    """Keeps the cursors of many machines in Redis.
+
+    All cursors are fields of one hash, ``prefix:cursors``. Each stream is to have one reader; see
+    `RedisLease` and `StreamGroup` for what sees to that. A save that arrives late, because its
+    connection broke, does not replace a newer one of the same store.
+
+    Redis must not evict the hash (``maxmemory-policy noeviction``) and should write it to disk
+    (``appendonly yes``).
+
+    ```python
+    async with RedisCursorStore("redis://localhost") as store:
+        async with ReconnectingEventSource("https://example.com/events", cursor=store) as source:
+            ...
+    ```
+
+    Args:
+        client: A URL, or a client of redis-py: ``redis.Redis`` serves every kind of source,
+            ``redis.asyncio.Redis`` those on asyncio. A client passed in is never closed.
+        prefix: What the names of the keys in Redis begin with.
+    """
+
+    def __init__(self, client: Any, *, prefix: str = "resilient-sse") -> None:  # noqa: ANN401 - redis-py's own
+        self._redis = Redis(client)
+        self._key = f"{prefix}:cursors"
+        self._writer = uuid.uuid4().hex
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def load(self, key: str, /) -> str | None:
+        """Return the saved cursor, or None.
+
+        Raises:
+            redis.RedisError: If Redis does not answer.
+        """
+        return cursor_of(self._redis.call("HGET", self._key, key))
+
+    async def aload(self, key: str, /) -> str | None:
+        """Load without blocking the event loop."""
+        return cursor_of(await self._redis.acall("HGET", self._key, key))
+
+    def save(self, key: str, last_event_id: str, /) -> None:
+        """Save a cursor.
+
+        Raises:
+            redis.RedisError: If Redis does not answer.
+        """
+        self._redis.script(_scripts.KEEP, [self._key], self._words(key, last_event_id))
+
+    async def asave(self, key: str, last_event_id: str, /) -> None:
+        """Save without blocking the event loop."""
+        await self._redis.ascript(_scripts.KEEP, [self._key], self._words(key, last_event_id))
+
+    def close(self) -> None:
+        """Close the blocking client that was made from a URL."""
+        self._redis.close()
+
+    async def aclose(self) -> None:
+        """Close the clients that were made from a URL."""
+        await self._redis.aclose()
+
+    def _words(self, key: str, last_event_id: str) -> tuple[object, ...]:
+        return key, self._writer, next(self._numbers), last_event_id
+
+
+@cache
+def _digest(script: str) -> str:
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()  # as Redis names scripts
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Say whether Redis does not have the script yet."""
+    return type(error).__name__ == "NoScriptError"
+
+
+def text(answer: bytes | str) -> str:
+    """Decode an answer, unless the client does so."""
+    return answer if isinstance(answer, str) else answer.decode()
+
+
+def cursor_of(entry: bytes | str | None) -> str | None:
+    """Take the cursor out of "writer number cursor"."""
+    return None if entry is None else text(entry).split(" ", 2)[2]
