@@ -32,6 +32,7 @@ KINDS = ("kill", "stop", "cut", "redis")
 
 pytestmark = [
     needs_redis,
+    pytest.mark.alone,
     pytest.mark.skipif(not PROGRAM.exists(), reason="not in a checkout"),
     pytest.mark.timeout(90 + 15 * FAULTS),
 ]

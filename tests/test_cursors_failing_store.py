@@ -19,7 +19,7 @@ from resilient_sse import (
 from resilient_sse.testing import HistoryServer, Recorder
 
 if TYPE_CHECKING:
-    from resilient_sse import Failure
+    from resilient_sse import Failure, ServerSentEvent
 
 AT_ONCE = ExponentialBackoff(wait_initial=0.01, wait_max=0.01, wait_jitter=0)
 
@@ -206,6 +206,11 @@ async def test_the_consumer_gets_a_cursor_error_when_the_policy_gives_up(
     assert recorder.of(CursorStoreFailed)[2].delay is None
 
 
+def is_the_last(event: ServerSentEvent) -> bool:
+    """End the stream here."""
+    return event.id == "4"
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("blocking", [False, True])
 async def test_the_end_of_the_stream_waits_for_the_store(
@@ -215,7 +220,7 @@ async def test_the_end_of_the_stream_waits_for_the_store(
     store = ShakyStore(saves=3)
     keywords: dict[str, Any] = {
         "cursor_policy": ExponentialBackoff(attempts=5, wait_initial=0.05, wait_max=0.05),
-        "until": lambda event: event.id == "4",
+        "until": is_the_last,
     }
 
     def read(store: ShakyStore) -> list[str]:

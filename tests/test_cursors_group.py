@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from resilient_sse.testing import HistoryServer
     from resilient_sse.testing.pytest_plugin import ServerFactory
 
-pytestmark = needs_redis
+pytestmark = [needs_redis, pytest.mark.alone]
 
 TTL = 0.5
 STREAMS = [f"https://example.com/{number}" for number in range(10_000)]

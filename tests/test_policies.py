@@ -87,8 +87,8 @@ def test_other_statuses_are_final(code: int) -> None:
 
 @pytest.mark.parametrize("kind", FailureKind)
 def test_kinds_that_can_help_themselves(kind: FailureKind) -> None:
-    """Transport faults, ends and idle connections are retried; nothing else without a status."""
-    transient = {"connect", "timeout", "transport", "ended", "idle"}
+    """Transport faults, ends, idle connections and stores are; nothing else without a status."""
+    transient = {"connect", "timeout", "transport", "ended", "idle", "cursor"}
 
     assert (EXACT(failure(kind)) is not None) == (kind.value in transient)
 

@@ -50,8 +50,9 @@ class ReconnectingEventSource(Source):
     async def __aenter__(self) -> Self:
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
-        self._saving = anyio.Lock(fast_acquire=True)
-        await self._load_cursor()
+        if self._settings.cursor is not None:
+            self._saving = anyio.Lock(fast_acquire=True)
+            await self._load_cursor()
         if self._client is None:
             self._client = default_async_client()
         return self
@@ -63,8 +64,9 @@ class ReconnectingEventSource(Source):
         traceback: TracebackType | None,
     ) -> None:
         self._left = True
-        with anyio.move_on_after(LAST_SAVE_SECONDS, shield=True), suppress(CursorError):
-            await self._save_cursor()  # at worst what it would save comes again
+        if self._settings.cursor is not None:
+            with anyio.move_on_after(LAST_SAVE_SECONDS, shield=True), suppress(CursorError):
+                await self._save_cursor()  # at worst what it would save comes again
         with anyio.CancelScope(shield=True):
             await self.aclose()
             if self._pulling:  # another task, which is about to leave
@@ -282,8 +284,6 @@ class ReconnectingEventSource(Source):
 
     async def _load_cursor(self) -> None:
         store: Any = self._settings.cursor
-        if store is None:
-            return
         load = getattr(store, "aload", store.load)
 
         async def use() -> None:
