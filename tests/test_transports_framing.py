@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import h11
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resilient_sse.transports._framing import Framing, framing_of
@@ -73,6 +73,7 @@ def test_chunks_are_joined_however_they_arrive(
     assert _h11(stream) == (body, True)
 
 
+@example([b"0", b"\r\n", b"\n"], [])
 @given(
     st.lists(st.sampled_from([b"\r\n", b"5", b"0", b"a", b"x", b";", b" ", b"\n"]), max_size=14),
     places,

@@ -21,6 +21,8 @@ __all__ = ["Framing", "framing_of"]
 _CRLF: Final = b"\r\n"
 # The line ending of the chunk before, then size, extensions and the blanks that h11 allows too.
 _CHUNK_HEADER: Final = re.compile(rb"\r\n([0-9A-Fa-f]{1,20})(?:;[^\r\n]*)?[ \t]*\r\n")
+# h11 does not insist on the CR here.
+_BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 # As much as h11 keeps of a line that does not end.
 _MOST_HELD: Final = 100 * 1024
 
@@ -155,9 +157,9 @@ class Chunked(Framing):
 
     def _finish(self, data: bytes, at: int) -> None:
         """Skip the trailers: they are about a body that has been read already."""
-        end = data.find(_CRLF * 2, at)
-        if end >= 0:
-            self.reusable &= end + 4 == len(data)
+        blank = _BLANK_LINE.search(data, at)
+        if blank is not None:
+            self.reusable &= blank.end() == len(data)
             self._end()
         elif len(data) - at > _MOST_HELD:
             self._end("the trailers are too long")
