@@ -7,7 +7,9 @@ import contextlib
 import gc
 import socket
 import ssl
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -699,6 +701,17 @@ def test_nothing_is_left_behind(scheme: str) -> None:
 async def test_own_client_has_our_transport_on_asyncio() -> None:
     """On asyncio a source without a client reads over `AsyncioTransport`."""
     async with default_async_client() as client:
+        assert isinstance(client._transport, AsyncioTransport)
+
+
+async def test_own_client_while_another_thread_imports_trio(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of trio in `sys.modules` is no trio: asyncio it is."""
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "trio", ModuleType("trio"))
+        made = default_async_client()
+    async with made as client:
         assert isinstance(client._transport, AsyncioTransport)
 
 

@@ -54,8 +54,9 @@ def default_async_client() -> httpx.AsyncClient:
 
 
 def _on_trio() -> bool:
-    trio: Any = sys.modules.get("trio")
-    return trio is not None and trio.lowlevel.in_trio_task()
+    # Another thread may be half-way through importing trio; then this one runs nothing of it.
+    lowlevel: Any = getattr(sys.modules.get("trio"), "lowlevel", None)
+    return lowlevel is not None and lowlevel.in_trio_task()
 
 
 def default_client() -> httpx.Client:
