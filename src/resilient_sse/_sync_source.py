@@ -124,8 +124,8 @@ class SyncReconnectingEventSource(Source):
             self._deciding.notify_all()
         if self._left:  # nobody else will save it
             self._save_cursor()
-        else:
-            self._save_if_due()
+        else:  # a save under way is not waited for: a hook may acknowledge, too
+            self._save_if_due(wait=False)
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
@@ -298,13 +298,13 @@ class SyncReconnectingEventSource(Source):
 
         self._with_store("load", use, patient=True)
 
-    def _save_if_due(self) -> None:
+    def _save_if_due(self, *, wait: bool = True) -> None:
         with self._deciding:
             due = self._session.save_is_due(self._now())
         if due:
-            self._save_cursor()
+            self._save_cursor(wait=wait)
 
-    def _save_cursor(self, *, patient: bool = False) -> None:
+    def _save_cursor(self, *, patient: bool = False, wait: bool = True) -> None:
         """Save the newest acknowledged cursor, one save at a time."""
         store: Any = self._settings.cursor
         if store is None:
@@ -318,8 +318,12 @@ class SyncReconnectingEventSource(Source):
                 with self._deciding:
                     self._session.saved(cursor)
 
-        with self._saving:
+        if not self._saving.acquire(blocking=wait):
+            return
+        try:
             self._with_store("save", use, patient=patient)
+        finally:
+            self._saving.release()
 
     def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
         """Use the store; once it fails, in a retry loop of stamina's."""
