@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from resilient_sse import (
+    GiveUpError,
     NDJSONDecoder,
     NDJSONError,
     ReconnectingEventSource,
+    StatusError,
     SyncReconnectingEventSource,
     _client,
 )
@@ -155,3 +158,35 @@ def test_a_blocking_source_cannot_await() -> None:
         pytest.raises(TypeError, match="a blocking source takes plain functions"),
     ):
         next(source)
+
+
+def forbidden(_request: httpx.Request) -> httpx.Response:
+    """Answer as respx and ``httpx.MockTransport`` do: with a body that is in memory already."""
+    return httpx.Response(403, text="no entry")
+
+
+@pytest.mark.anyio
+async def test_the_body_of_a_mocked_error_is_told() -> None:
+    """An error that a unit test makes up reads like one from a server."""
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(forbidden)) as client,
+        ReconnectingEventSource("http://h/e", client=client) as source,
+    ):
+        with pytest.raises(GiveUpError) as caught:
+            await anext(source)
+
+    assert isinstance(caught.value.__cause__, StatusError)
+    assert caught.value.__cause__.body == b"no entry"
+
+
+def test_the_body_of_a_mocked_error_is_told_by_the_blocking_source() -> None:
+    """The same in a thread."""
+    with (
+        httpx.Client(transport=httpx.MockTransport(forbidden)) as client,
+        SyncReconnectingEventSource("http://h/e", client=client) as source,
+        pytest.raises(GiveUpError) as caught,
+    ):
+        next(source)
+
+    assert isinstance(caught.value.__cause__, StatusError)
+    assert caught.value.__cause__.body == b"no entry"

@@ -39,14 +39,15 @@ def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
 
 
 def _is_the_clients(response: Any) -> bool:  # noqa: ANN401
-    """Say whether only the client can read this body.
-
-    It has its own decoder for an encoding that we do not know; and of a response that was read
-    already, such as a mock's, only the decoded bytes are left.
-    """
+    """Say whether only the client can read this body: it may know an encoding that we do not."""
     encoding = encoding_of(response)
     unknown = bool(encoding) and not is_known(encoding)
-    return unknown or getattr(response, "is_stream_consumed", False)
+    return unknown or is_read(response)
+
+
+def is_read(response: Any) -> bool:  # noqa: ANN401
+    """Say whether the body is in memory, as a mock's is: then only its decoded bytes are left."""
+    return bool(getattr(response, "is_stream_consumed", False))
 
 
 async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> None:  # noqa: ANN401

@@ -385,10 +385,11 @@ def _settled(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
 def _excerpt(response: Any) -> bytes:  # noqa: ANN401
     """Read the beginning of a body that nobody asked for, and close the response."""
     _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
+    raw = response.iter_bytes if _body.is_read(response) else response.iter_raw
     body, until = b"", monotonic() + _http.EXCERPT_SECONDS
     try:
         with suppress(Exception):
-            for chunk in response.iter_raw():
+            for chunk in raw():
                 body += chunk
                 if len(body) >= _http.EXCERPT_BYTES or monotonic() > until:
                     break
