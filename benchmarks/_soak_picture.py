@@ -17,7 +17,7 @@ _SHORTEST, _LONGEST = 0.001, 1.0
 _STYLE: Final = (
     "text{font:12px sans-serif;fill:#777}"
     ".t{fill:none;stroke:#00897b;stroke-width:1}.o{fill:#e64a19;fill-opacity:.35}"
-    ".a{stroke:#999;stroke-width:1}"
+    ".a{fill:none;stroke:#999;stroke-width:1}"
 )
 
 
