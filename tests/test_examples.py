@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,16 @@ def test_every_example_is_run() -> None:
     others |= {"service", "trio_workers", "fastapi_app", "flask_app", "wikimedia"}  # and these
 
     assert {path.stem for path in EXAMPLES.glob("[!_]*.py")} == set(EXPECTED) | others
+
+
+def test_every_example_is_listed() -> None:
+    """Whoever opens the folder reads what each is for, once, and every link leads somewhere."""
+    listed = re.findall(r"\]\((\S+?)\)", (EXAMPLES / "README.md").read_text(encoding="utf-8"))
+    here = [path for path in listed if "/" not in path]
+
+    assert all((EXAMPLES / path).exists() for path in listed)
+    assert len(set(here)) == len(here)
+    assert set(here) >= {path.name for path in EXAMPLES.glob("[!_]*.py")}
 
 
 def run(name: str, *arguments: str) -> list[str]:
