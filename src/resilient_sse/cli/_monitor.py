@@ -14,6 +14,7 @@ from resilient_sse.lifecycle import (
     Connecting,
     ConnectionState,
     ConnectionTotals,
+    CursorStoreFailed,
     Disconnected,
     GaveUp,
     RetryScheduled,
@@ -81,11 +82,14 @@ class Monitor:
             case Disconnected():
                 self._before = (self._before[0] + event.events, self._before[1] + event.bytes)
                 self._totals = ConnectionTotals()
-                self._enter(ConnectionState.CONNECTING)
+                if event.failure is not None:
+                    self._enter(ConnectionState.CONNECTING)
             case RetryScheduled():
                 self._waits(event.failure, event.delay)
             case GaveUp():
                 self._failed(event.failure, "gave up")
+            case CursorStoreFailed():
+                self._tell(f"cannot {event.operation} the place: {explain(event.error)}")
             case Comment():
                 self.comments += 1
             case Closed():

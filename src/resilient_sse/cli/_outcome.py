@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import anyio
 
 from resilient_sse._failure import FailureKind
-from resilient_sse.errors import CursorError, GiveUpError
+from resilient_sse.errors import GiveUpError
 
 if TYPE_CHECKING:
     from resilient_sse._failure import Failure
@@ -67,12 +67,10 @@ class Outcome(NamedTuple):
 DONE: Final = Outcome(DONE_CODE)
 
 
-def outcome_of(error: GiveUpError | CursorError | OSError) -> Outcome:
+def outcome_of(error: GiveUpError | OSError) -> Outcome:
     """Return the outcome that an error means; all others are bugs."""
     if isinstance(error, GiveUpError):
         return Outcome(GAVE_UP, f"{error}; {_hint(error.failure)}")
-    if isinstance(error, CursorError):
-        return Outcome(CANNOT_WRITE, f"{error.__cause__}; check the file of --cursor")
     if isinstance(error, BrokenPipeError):  # whoever read this has what it wanted
         return DONE
     return Outcome(CANNOT_WRITE, f"cannot write the output: {error.strerror}")
@@ -139,9 +137,15 @@ class Command(Protocol):
         ...
 
 
-def run_until_interrupted(command: Command) -> Outcome:
-    """Run a command in an event loop; Ctrl-C and SIGTERM cancel it, and it cleans up."""
+def run_until_interrupted(command: Command, backend: str = "asyncio") -> Outcome:
+    """Run a command in an event loop; Ctrl-C and SIGTERM cancel it, and it cleans up.
+
+    Args:
+        command: What to run.
+        backend: The event loop: "asyncio" or "trio".
+    """
     signals = [signal.SIGINT]
+    interrupted = False
 
     def terminate(number: int, _frame: object) -> None:
         signals.append(signal.Signals(number))
@@ -149,10 +153,10 @@ def run_until_interrupted(command: Command) -> Outcome:
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:
-        anyio.run(command.run)
-    except KeyboardInterrupt:
-        command.sum_up()
-        return Outcome(128 + signals[-1])
+        anyio.run(command.run, backend=backend)
+    except* KeyboardInterrupt:  # on trio it may be in a group
+        interrupted = True
     finally:
         signal.signal(signal.SIGTERM, before)
-    return command.sum_up()
+    outcome = command.sum_up()
+    return Outcome(128 + signals[-1], outcome.message) if interrupted else outcome
