@@ -65,7 +65,7 @@ def base_url() -> Iterator[str]:
 
 def test_every_example_is_run() -> None:
     """None is left out."""
-    others = {"demo", "herd", "llm_stream", "mcp_stream"}  # they have tests of their own
+    others = {"herd", "llm_stream", "mcp_stream"}  # they have tests of their own
     others |= {"exactly_once_postgresql", "exactly_once_sqlite", "replicas"}  # and so have these
 
     assert {path.stem for path in EXAMPLES.glob("[!_]*.py")} == set(EXPECTED) | others

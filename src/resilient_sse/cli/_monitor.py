@@ -40,10 +40,16 @@ class Phase(NamedTuple):
 
 
 class Incident(NamedTuple):
-    """A failure, when it happened and in what words."""
+    """A failure: when, why, and what then."""
 
     at: float
-    text: str
+    cause: str
+    then: str
+
+    @property
+    def text(self) -> str:
+        """All but the time in one line."""
+        return f"{self.cause}; {self.then}"
 
 
 class Monitor:
@@ -143,6 +149,5 @@ class Monitor:
     def _failed(self, failure: Failure, then: str) -> str:
         self.failures += 1
         reason = explain(failure.error) or type(failure.error).__name__
-        text = f"{failure.kind}: {reason}; {then}"
-        self.incidents.append(Incident(self.clock(), text))
-        return text
+        self.incidents.append(Incident(self.clock(), f"{failure.kind}: {reason}", then))
+        return self.incidents[-1].text

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse.cli._monitor import Monitor
+    from resilient_sse.cli._monitor import Incident, Monitor
 
 __all__ = ["View", "for_people", "panel"]
 
@@ -62,7 +62,7 @@ class View:
             panel(printable(self._url), self._summary()),
             panel("timeline", self._timeline(max(1, width - 4))),
             panel("last events", self._events(room - max(1, failures))),
-            panel("last failures", self._failures(failures)),
+            panel("last failures", self._failures(failures, width - 4)),
         )
 
     def _summary(self) -> Text:
@@ -91,16 +91,18 @@ class View:
         shown = [f"{event.id or '-'}  {event.event}  {event.data}" for event in lines]
         return Text("\n".join(printable(line).replace("\n", "⏎") for line in shown))
 
-    def _failures(self, count: int) -> Text:
-        monitor = self._monitor
-        shown = list(monitor.incidents)[len(monitor.incidents) - count :]
-        now, wall = monitor.clock(), time.time()
-        lines = [
-            f"{time.strftime('%H:%M:%S', time.localtime(wall - (now - incident.at)))}  "
-            f"{printable(incident.text)}"
-            for incident in shown
-        ]
-        return Text("\n".join(lines) or "none so far")
+    def _failures(self, count: int, width: int) -> Text:
+        incidents = list(self._monitor.incidents)
+        shown = [self._failure(incident, width) for incident in incidents[-count:] if count]
+        return Text("\n").join(shown) if shown else Text("none so far")
+
+    def _failure(self, incident: Incident, width: int) -> Text:
+        """Write a failure so that it is its cause that is cut off if there is not enough room."""
+        at = time.time() - (self._monitor.clock() - incident.at)
+        when = time.strftime("%H:%M:%S  ", time.localtime(at))
+        cause = Text(printable(incident.cause))
+        cause.truncate(max(9, width - len(when) - len(incident.then) - 2), overflow="ellipsis")
+        return Text(when).append_text(cause).append(f"; {incident.then}")
 
 
 def panel(title: str, content: Text) -> Panel:
