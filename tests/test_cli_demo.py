@@ -19,6 +19,7 @@ import anyio
 import pytest
 
 from resilient_sse import Disconnected, Failure, FailureKind, ServerSentEvent, StreamEnded
+from resilient_sse.cli import main
 from resilient_sse.cli._demo import _faults, _serve
 from resilient_sse.cli._demo._command import Demo
 from resilient_sse.cli._demo._ledger import Ledger
@@ -151,9 +152,11 @@ def test_a_loop_that_is_not_there_is_said(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """With what to install."""
-    monkeypatch.setattr("resilient_sse.cli._commands.find_spec", lambda _: None)
-    from resilient_sse.cli import main  # noqa: PLC0415 - beside what it needs
 
+    def find_nothing(_: str) -> None:
+        """Nothing is installed."""
+
+    monkeypatch.setattr("resilient_sse.cli._commands.find_spec", find_nothing)
     assert main(["demo", "--backend", "trio"]) == 2
     assert "trio is not installed: pip install trio" in capfd.readouterr().err
 

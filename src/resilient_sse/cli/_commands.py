@@ -7,7 +7,6 @@ import os
 import sys
 from importlib.metadata import version
 from importlib.util import find_spec
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ from resilient_sse.cli._outcome import (
 )
 from resilient_sse.cli._screen import can_draw
 from resilient_sse.cli._tail import Tail, TailOptions
-from resilient_sse.cli._target import Target, target_options
+from resilient_sse.cli._target import Target, reconnect_options, request_options
 from resilient_sse.cli._watch import Watch
 
 if TYPE_CHECKING:
@@ -51,7 +50,8 @@ def commands(context: click.Context) -> Outcome:
 
 
 @commands.command(short_help="Write events to stdout, one per line.")
-@target_options
+@request_options
+@reconnect_options
 @click.option(
     "--format",
     type=click.Choice(list(FORMATS)),
@@ -67,7 +67,9 @@ def commands(context: click.Context) -> Outcome:
 )
 @click.option("--event", multiple=True, metavar="TYPE", help="Write events of this type only.")
 @click.option("--until", metavar="DATA", help="Stop after an event with this data.")
-@click.option("--max-events", type=click.IntRange(1), help="Stop after writing so many events.")
+@click.option(
+    "--max-events", type=click.IntRange(1), metavar="N", help="Stop after writing so many events."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Write nothing to stderr but the final error.")
 def tail(**options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
     """Write the events of URL to stdout, one per line, through failures and reconnects.
@@ -80,7 +82,8 @@ def tail(**options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
 
 
 @commands.command(short_help="Show a stream on the whole screen.")
-@target_options
+@request_options
+@reconnect_options
 def watch(**options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
     """Show what the stream of URL is doing, on the whole screen; Ctrl-C ends it."""
     if not can_draw():
@@ -89,13 +92,13 @@ def watch(**options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
 
 
 @commands.command(short_help="Say what would break a client of a server.")
-@target_options
+@request_options
 @click.option(
     "--seconds",
     type=click.FloatRange(0.1),
-    default=20.0,
-    show_default=True,
-    help="Listen at most so long.",
+    default=20,
+    metavar="SECONDS",
+    help="Listen at most so long (default: 20).",
 )
 def check(seconds: float, **options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
     """Try the server of URL as a client would, and say in plain words what it does.
@@ -108,12 +111,17 @@ def check(seconds: float, **options: Any) -> Outcome:  # noqa: ANN401 - click gi
 @commands.command(short_help="See a client survive what a network does to it.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(1.0),
-    default=20.0,
-    show_default=True,
-    help="Take about so long.",
+    type=click.FloatRange(1),
+    default=20,
+    metavar="SECONDS",
+    help="Take about so long (default: 20).",
 )
-@click.option("--seed", default=1, show_default=True, help="Another order of faults.")
+@click.option(
+    "--seed",
+    default=1,
+    metavar="N",
+    help="Decides on the order and the moments of the faults (default: 1).",
+)
 @click.option(
     "--backend",
     type=click.Choice(["asyncio", "trio"]),
@@ -122,7 +130,13 @@ def check(seconds: float, **options: Any) -> Outcome:  # noqa: ANN401 - click gi
     help="The event loop; trio has to be installed.",
 )
 @click.option("--serve", is_flag=True, help="Only serve a stream for you to play with.")
-@click.option("--port", default=8000, show_default=True, help="Where --serve listens.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    metavar="PORT",
+    help="Where --serve listens (default: 8000; 0: anywhere).",
+)
 def demo(*, seconds: float, seed: int, backend: str, serve: bool, port: int) -> Outcome:
     """See a client survive what a network does to it.
 
@@ -149,8 +163,8 @@ def _prepare_output() -> None:
     if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - it was closed
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for good
     # A character that the terminal's encoding does not have must not end a view.
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
+        reconfigure(errors="replace")
     # stdout belongs to the events.
     stamina.instrumentation.set_on_retry_hooks([])
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
