@@ -41,7 +41,7 @@ help: ## Show this list
 
 .PHONY: demo
 demo: $(VENV)/.demo ## See a client survive what a network does to it
-	@$(BIN)/python -m examples.demo
+	@$(BIN)/resilient-sse demo
 
 .PHONY: test
 test: $(VENV)/.test ## Run the tests
@@ -136,6 +136,11 @@ docs: $(VENV)/.docs ## Build the documentation into site/
 	@$(BIN)/mkdocs --quiet build --strict
 	@echo "Open site/index.html"
 
+.PHONY: pictures
+pictures: $(VENV)/.test ## Record the pictures of the command again
+	@echo "==> Recording docs/images"
+	@$(BIN)/python -m scripts.pictures docs/images
+
 .PHONY: check
 check: lint types layers docs test ## Everything that must hold before a change is merged
 
@@ -160,10 +165,10 @@ $(VENV)/.python:
 	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --constraint constraints.txt pip
 	@echo "$(INTERPRETER)" > $@
 
-# The demonstration needs the library and a server, no more.
+# The demonstration needs the library and its command, no more.
 $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
-	@echo "==> Installing resilient_sse and the demo's server into $(VENV)"
-	@$(PIP_INSTALL) --editable . --group demo
+	@echo "==> Installing resilient_sse and its command into $(VENV)"
+	@$(PIP_INSTALL) --editable '.[cli]'
 	@touch $@
 
 $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.python pyproject.toml constraints.txt

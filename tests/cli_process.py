@@ -47,14 +47,19 @@ def started_cli(*arguments: str, **options: Any) -> Generator[subprocess.Popen[s
 
 
 class Terminal:
-    """A terminal of 100 columns and 30 lines, and what is on its screen."""
+    """A terminal, and what is on its screen.
 
-    def __init__(self) -> None:
+    Args:
+        columns: How wide it is.
+        lines: How high it is.
+    """
+
+    def __init__(self, columns: int = 100, lines: int = 30) -> None:
         self._master, self.slave = os.openpty()
         self.options = {"stdout": self.slave, "stderr": self.slave, "env": self.environment()}
-        termios.tcsetwinsize(self.slave, (30, 100))
-        self._screen = pyte.Screen(100, 30)
-        self._stream = pyte.ByteStream(self._screen)
+        termios.tcsetwinsize(self.slave, (lines, columns))
+        self.screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self.screen)
         self.output = b""
 
     @staticmethod
@@ -70,7 +75,7 @@ class Terminal:
     @property
     def text(self) -> str:
         """The lines of the screen."""
-        return "\n".join(line.rstrip() for line in self._screen.display)
+        return "\n".join(line.rstrip() for line in self.screen.display)
 
     def wait_for(self, condition: Callable[[str], object], seconds: float = 15.0) -> str:
         """Wait until the screen is as it should be, and return it."""
@@ -96,9 +101,9 @@ class Terminal:
 
 
 @contextmanager
-def terminal() -> Generator[Terminal]:
+def terminal(columns: int = 100, lines: int = 30) -> Generator[Terminal]:
     """Open a terminal."""
-    made = Terminal()
+    made = Terminal(columns, lines)
     try:
         yield made
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import anyio
@@ -22,7 +23,7 @@ from resilient_sse.cli._outcome import (
     run_until_interrupted,
 )
 from resilient_sse.testing import Connection, ScriptedServer, event
-from tests.cli_process import terminal
+from tests.cli_process import started_cli, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,49 @@ def test_a_signal_cancels_the_work(number: signal.Signals, code: int) -> None:
     assert run_until_interrupted(Command()) == (code, "")
     assert happened == ["cleaned", "summed up"]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_system_without_signals_to_wait_for_has_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    """As Windows; and so a second Ctrl-C ends what the first one did not."""
+
+    def refuse(*_: object) -> None:
+        raise NotImplementedError
+
+    class Command:
+        """Is interrupted."""
+
+        async def run(self) -> None:
+            """Wait."""
+            signal.raise_signal(signal.SIGINT)
+            await anyio.sleep(10)
+
+        def sum_up(self) -> Outcome:
+            """Say something."""
+            return Outcome(1, "what there is to say")
+
+    monkeypatch.setattr(anyio, "open_signal_receiver", refuse)
+    assert run_until_interrupted(Command(), backend) == (130, "what there is to say")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM")
+def test_sigterm_ends_what_a_script_runs_in_the_background() -> None:
+    """A shell has such a process ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        context = started_cli("demo", "--serve", "--port", "0")
+        process = context.__enter__()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with ExitStack() as stack:
+        stack.push(context)
+        assert process.stderr is not None
+        assert "http://" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
 
 
 def test_errors_of_the_output_are_told_apart() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
+import sqlite3
 import ssl
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -167,18 +169,90 @@ def test_the_cursor_does_not_pass_a_line_that_nobody_got(
     assert run_cli(*arguments, "--max-events", "1").stdout == "news 1\n"
 
 
+@pytest.mark.parametrize("content", ["no database", '{"http://127.0.0.1/": "7"}'])
 def test_a_cursor_file_that_is_none_is_reported(
-    here: Here, server: HistoryServer, tmp_path: Path
+    here: Here, server: HistoryServer, tmp_path: Path, content: str
 ) -> None:
-    """One line that names the file; it is not overwritten."""
-    for content in ("no json", "[]"):
-        path = tmp_path / "cursor"
-        path.write_text(content, encoding="utf-8")
-        result = here("tail", server.url, "--cursor", str(path))
-        assert result.returncode == 4
-        (line,) = result.stderr.splitlines()
-        assert f"{path} is not a cursor file" in line
-        assert path.read_text(encoding="utf-8") == content
+    """One line that names the file, before anything is read; it is not overwritten."""
+    path = tmp_path / "cursor"
+    path.write_text(content, encoding="utf-8")
+    result = here("tail", server.url, "--cursor", str(path))
+    (line,) = result.stderr.splitlines()
+    assert f"cannot keep the place in {path}: file is not a database" in line
+    assert "choose a new file" in line
+    assert (result.returncode, result.stdout, server.requests) == (4, "", [])
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_a_cursor_file_without_a_folder_is_reported(here: Here, tmp_path: Path) -> None:
+    """It says what may be wrong."""
+    result = here("tail", "http://localhost/", "--cursor", str(tmp_path / "no" / "cursor"))
+    assert "does its folder exist" in result.stderr
+    assert result.returncode == 4
+
+
+def test_a_cursor_file_that_breaks_is_reported(server: HistoryServer, tmp_path: Path) -> None:
+    """While it runs: in a line at once, in the last line if it cannot be saved in the end."""
+    path = tmp_path / "cursor"
+    with started_cli("tail", server.url, "--cursor", str(path), "--format", "data") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert [process.stdout.readline() for _ in range(5)][-1] == "news 5\n"
+        _wait_until(lambda: saved(path) == {server.url: "5"})
+        path.write_text("no database any more", encoding="utf-8")
+        # What is saved is written behind the program's back: it hears of it at a later save.
+        while not select.select([process.stderr], [], [], 0.05)[0]:
+            server.publish("more news")
+        assert "cannot save the place: file is not a database" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        *_, place, error = process.stderr.read().splitlines()
+        assert "--last-event-id" in place
+        assert f"cannot keep the place in {path}: " in error
+
+
+def test_many_streams_share_a_cursor_file(here: Here, tmp_path: Path) -> None:
+    """Each has its place in it."""
+    path = tmp_path / "cursors"
+    with HistoryServer() as one, HistoryServer() as two:
+        for server in (one, two):
+            for number in range(1, 3):
+                server.publish(f"news {number}")
+        for server, count in ((one, "1"), (two, "2")):
+            here("tail", server.url, "--cursor", str(path), "--max-events", count)
+        assert saved(path) == {one.url: "1", two.url: "2"}
+
+
+def test_the_cursor_survives_a_kill(server: HistoryServer, tmp_path: Path) -> None:
+    """After SIGKILL the next run goes on from a line that was written, and leaves none out."""
+    path = tmp_path / "cursor"
+    arguments = ("tail", server.url, "--cursor", str(path), "--format", "data")
+    written: list[int] = []
+    for _ in range(2):
+        with started_cli(*arguments) as process:
+            assert process.stdout is not None
+            for _ in range(5):
+                server.publish(f"news {len(server.history) + 1}")
+                written.append(_number(process.stdout.readline()))
+            _wait_until(lambda: saved(path))
+            process.kill()
+            assert process.wait(10) == -signal.SIGKILL
+            written += map(_number, process.stdout.read().splitlines())
+    last = int(saved(path)[server.url])
+    assert last in written
+    assert set(written) == set(range(1, max(written) + 1))
+    assert _number(run_cli(*arguments, "--max-events", "1").stdout) == last + 1
+
+
+def _number(line: str) -> int:
+    return int(line.removeprefix("news "))
+
+
+def saved(path: Path) -> dict[str, str]:
+    """Read the cursors by hand."""
+    with closing(sqlite3.connect(path)) as db, suppress(sqlite3.OperationalError):
+        return dict(db.execute("SELECT key, cursor FROM cursors").fetchall())
+    return {}
 
 
 def test_a_reader_that_goes_ends_it_quietly(server: HistoryServer) -> None:
@@ -238,7 +312,7 @@ def test_an_interrupted_wait_saves_the_cursor(tmp_path: Path) -> None:
     ):
         assert process.stdout is not None
         assert '"two"' in [process.stdout.readline() for _ in range(2)][1]
-        _wait_until(lambda: cursor.exists() and '"2"' in cursor.read_text(encoding="utf-8"))
+        _wait_until(lambda: saved(cursor) == {server.url: "2"})
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
 

@@ -11,7 +11,8 @@ import pytest
 
 from resilient_sse._failure import Failure, FailureKind
 from resilient_sse.cli._monitor import Monitor
-from resilient_sse.cli._panels import bar, for_people
+from resilient_sse.cli._panels import for_people
+from resilient_sse.cli._timeline import bar
 from resilient_sse.lifecycle import (
     Closed,
     Comment,
@@ -157,7 +158,7 @@ def test_the_timeline_shows_the_worst_of_each_moment() -> None:
     story.now += 0.1
     story.connect()
     story.now += 29.9
-    assert bar(story.monitor, 12, 120.0).plain == "      ███░██"
+    assert bar(story.monitor, 12, story.now - 120, story.now).plain == "      ███░██"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def base_url() -> Iterator[str]:
 
 def test_every_example_is_run() -> None:
     """None is left out."""
-    others = {"demo", "herd", "llm_stream", "mcp_stream"}  # they have tests of their own
+    others = {"herd", "llm_stream", "mcp_stream"}  # they have tests of their own
     others |= {"exactly_once_postgresql", "exactly_once_sqlite", "replicas"}  # and so have these
     others |= {"service", "trio_workers", "fastapi_app", "flask_app", "wikimedia"}  # and these
 

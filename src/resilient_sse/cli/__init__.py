@@ -1,10 +1,11 @@
-"""The ``resilient-sse`` command: ``tail``, ``watch`` and ``check``; needs the extra ``cli``.
+"""The ``resilient-sse`` command: ``tail``, ``watch``, ``check``, ``demo``; needs the extra ``cli``.
 
 Exit codes:
 
 - 0: it ended as it should: the server said that there is no more, ``--until`` or ``--max-events``
-  was met, whoever read the output has gone, or the server passed the check;
-- 1: the check found a problem;
+  was met, whoever read the output has gone, the server passed the check, or the demonstration
+  lost nothing;
+- 1: the check found a problem, or the demonstration lost something;
 - 2: the command line is wrong;
 - 3: it gave up on the stream;
 - 4: the output or the cursor file could not be written;

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import httpx
-from rich.console import Console
 from rich.text import Text
 
 from resilient_sse._client import default_async_client
@@ -20,8 +19,9 @@ from resilient_sse.cli._findings import (
     about_stream,
     resumption,
 )
-from resilient_sse.cli._outcome import DONE, PROBLEM, Outcome
+from resilient_sse.cli._outcome import DONE, PROBLEM, Outcome, outcome_of
 from resilient_sse.cli._probe import Probe
+from resilient_sse.cli._screen import put
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,8 +49,8 @@ class Check:
         self._seconds = seconds
         self._client = target.client() or default_async_client()
         self._probe = Probe(self._client, target)
-        self._console = Console()
         self._problems = 0
+        self._unwritten: Outcome | None = None
         self._first_id = target.last_event_id
         target.source()  # so that what is wrong with the options is said now
 
@@ -63,9 +63,13 @@ class Check:
         except httpx.HTTPError as error:
             reason = explain(error) or type(error).__name__
             self._report([Finding(Level.PROBLEM, f"no response: {reason}")])
+        except OSError as error:
+            self._unwritten = outcome_of(error)
 
     def sum_up(self) -> Outcome:
         """Say whether there is a problem, with the exit code too."""
+        if self._unwritten is not None:
+            return self._unwritten
         if self._problems:
             return Outcome(PROBLEM, f"{self._url}: {self._problems} of these would break clients")
         return DONE
@@ -95,8 +99,7 @@ class Check:
     def _report(self, findings: Iterable[Finding]) -> None:
         for level, text in findings:
             self._problems += level is Level.PROBLEM
-            line = Text(f"{level.value:<8} ", style=_STYLES[level]).append(text, style="default")
-            self._console.print(line, soft_wrap=True)
+            put(Text().append(f"{level.value:<8} ", _STYLES[level]).append(text))
 
 
 def _is_enough(heard: Heard) -> bool:

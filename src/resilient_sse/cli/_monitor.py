@@ -14,6 +14,7 @@ from resilient_sse.lifecycle import (
     Connecting,
     ConnectionState,
     ConnectionTotals,
+    CursorStoreFailed,
     Disconnected,
     GaveUp,
     RetryScheduled,
@@ -39,10 +40,16 @@ class Phase(NamedTuple):
 
 
 class Incident(NamedTuple):
-    """A failure, when it happened and in what words."""
+    """A failure: when, why, and what then."""
 
     at: float
-    text: str
+    cause: str
+    then: str
+
+    @property
+    def text(self) -> str:
+        """All but the time in one line."""
+        return f"{self.cause}; {self.then}"
 
 
 class Monitor:
@@ -81,11 +88,14 @@ class Monitor:
             case Disconnected():
                 self._before = (self._before[0] + event.events, self._before[1] + event.bytes)
                 self._totals = ConnectionTotals()
-                self._enter(ConnectionState.CONNECTING)
+                if event.failure is not None:
+                    self._enter(ConnectionState.CONNECTING)
             case RetryScheduled():
                 self._waits(event.failure, event.delay)
             case GaveUp():
                 self._failed(event.failure, "gave up")
+            case CursorStoreFailed():
+                self._tell(f"cannot {event.operation} the place: {explain(event.error)}")
             case Comment():
                 self.comments += 1
             case Closed():
@@ -139,6 +149,5 @@ class Monitor:
     def _failed(self, failure: Failure, then: str) -> str:
         self.failures += 1
         reason = explain(failure.error) or type(failure.error).__name__
-        text = f"{failure.kind}: {reason}; {then}"
-        self.incidents.append(Incident(self.clock(), text))
-        return text
+        self.incidents.append(Incident(self.clock(), f"{failure.kind}: {reason}", then))
+        return self.incidents[-1].text

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import anyio
 
 from resilient_sse._failure import FailureKind
-from resilient_sse.errors import CursorError, GiveUpError
+from resilient_sse.errors import GiveUpError
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+
     from resilient_sse._failure import Failure
 
 __all__ = [
@@ -37,6 +39,8 @@ USAGE: Final = 2
 GAVE_UP: Final = 3
 CANNOT_WRITE: Final = 4
 INTERRUPTED: Final = 128 + signal.SIGINT
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 # What a terminal may take for a command (C0 and C1 but tab and line feed).
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -67,12 +71,10 @@ class Outcome(NamedTuple):
 DONE: Final = Outcome(DONE_CODE)
 
 
-def outcome_of(error: GiveUpError | CursorError | OSError) -> Outcome:
+def outcome_of(error: GiveUpError | OSError) -> Outcome:
     """Return the outcome that an error means; all others are bugs."""
     if isinstance(error, GiveUpError):
         return Outcome(GAVE_UP, f"{error}; {_hint(error.failure)}")
-    if isinstance(error, CursorError):
-        return Outcome(CANNOT_WRITE, f"{error.__cause__}; check the file of --cursor")
     if isinstance(error, BrokenPipeError):  # whoever read this has what it wanted
         return DONE
     return Outcome(CANNOT_WRITE, f"cannot write the output: {error.strerror}")
@@ -139,20 +141,40 @@ class Command(Protocol):
         ...
 
 
-def run_until_interrupted(command: Command) -> Outcome:
-    """Run a command in an event loop; Ctrl-C and SIGTERM cancel it, and it cleans up."""
-    signals = [signal.SIGINT]
+def run_until_interrupted(command: Command, backend: str = "asyncio") -> Outcome:
+    """Run a command in an event loop; Ctrl-C and SIGTERM cancel it, and it cleans up.
 
-    def terminate(number: int, _frame: object) -> None:
-        signals.append(signal.Signals(number))
-        signal.raise_signal(signal.SIGINT)
-
-    before = signal.signal(signal.SIGTERM, terminate)
+    Args:
+        command: What to run.
+        backend: The event loop: "asyncio" or "trio".
+    """
+    received: list[int] = []
     try:
-        anyio.run(command.run)
-    except KeyboardInterrupt:
-        command.sum_up()
-        return Outcome(128 + signals[-1])
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    return command.sum_up()
+        anyio.run(_run, command, received, backend=backend)
+    except* KeyboardInterrupt:  # a second Ctrl-C, or a system without signals to wait for
+        received.append(signal.SIGINT)
+    outcome = command.sum_up()
+    return Outcome(128 + received[0], outcome.message) if received else outcome
+
+
+async def _run(command: Command, received: list[int]) -> None:
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(_wait_for_signal, tasks.cancel_scope, received)
+        await command.run()
+        tasks.cancel_scope.cancel()
+
+
+async def _wait_for_signal(
+    scope: anyio.CancelScope, received: list[int], *, task_status: TaskStatus[None]
+) -> None:
+    """Cancel everything at the first signal; the next one has the effect that it usually has."""
+    # In the background of a script SIGINT is ignored, and stays so.
+    heeded = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    try:
+        with anyio.open_signal_receiver(*heeded) as signals:
+            task_status.started()
+            received.append(await anext(signals))
+    except NotImplementedError:  # asyncio on Windows
+        task_status.started()
+    else:
+        scope.cancel()

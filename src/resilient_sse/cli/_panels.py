@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from resilient_sse.cli._outcome import printable
+from resilient_sse.cli._timeline import bar, legend, mark
 from resilient_sse.lifecycle import ConnectionState
 
 if TYPE_CHECKING:
@@ -18,24 +19,12 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse.cli._monitor import Monitor
+    from resilient_sse.cli._monitor import Incident, Monitor
 
-__all__ = ["View", "bar", "for_people"]
+__all__ = ["View", "for_people", "panel"]
 
-_STYLES: Final = {
-    ConnectionState.OPEN: ("█", "green"),
-    ConnectionState.CONNECTING: ("▒", "yellow"),
-    ConnectionState.WAITING: ("░", "red"),
-    ConnectionState.CLOSED: ("·", "dim"),
-}
-# In a cell of the timeline the worst of what happened in its time is shown.
-_WORST_FIRST: Final = (
-    ConnectionState.WAITING,
-    ConnectionState.CONNECTING,
-    ConnectionState.CLOSED,
-    ConnectionState.OPEN,
-)
 _LONGEST_SECONDS: Final = 900.0
+_FRAMES: Final = 13  # lines that are neither events nor failures
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60))
 
 
@@ -46,32 +35,43 @@ class View:
         url: What is watched.
         monitor: What is known about it.
         last_events: The newest events, oldest first.
+        shortest: The seconds that the timeline shows at least.
+
+    Attributes:
+        last_event_id: The cursor; keep it up to date.
     """
 
-    def __init__(self, url: str, monitor: Monitor, last_events: Sequence[ServerSentEvent]) -> None:
+    def __init__(
+        self,
+        url: str,
+        monitor: Monitor,
+        last_events: Sequence[ServerSentEvent],
+        shortest: float = 60.0,
+    ) -> None:
         self._url = url
         self._monitor = monitor
         self._last_events = last_events
+        self._shortest = shortest
         self.last_event_id = ""
 
     def render(self, width: int, height: int) -> RenderableType:
         """Return what fills a terminal of this size."""
-        room = max(2, height - 13)
+        room = max(2, height - _FRAMES)
         failures = min(len(self._monitor.incidents), room // 2)
         return Group(
-            Panel(self._summary(), title=printable(self._url), title_align="left"),
-            Panel(self._timeline(width - 4), title="timeline", title_align="left"),
-            Panel(self._events(room - failures), title="last events", title_align="left"),
-            Panel(self._failures(failures), title="last failures", title_align="left"),
+            panel(printable(self._url), self._summary()),
+            panel("timeline", self._timeline(max(1, width - 4))),
+            panel("last events", self._events(room - max(1, failures))),
+            panel("last failures", self._failures(failures, width - 4)),
         )
 
     def _summary(self) -> Text:
         monitor = self._monitor
-        mark, style = _STYLES[monitor.state]
-        text = Text(no_wrap=True, overflow="ellipsis").append(f"{mark} {monitor.state}", style)
+        character, style = mark(monitor.state)
+        text = Text().append(f"{character} {monitor.state}", style)
         text.append(f" for {for_people(monitor.clock() - monitor.phases[-1].began)}")
         if monitor.state is ConnectionState.WAITING:
-            text.append(f", next try in {monitor.seconds_to_next_try:.0f} s")
+            text.append(f", next try in {monitor.seconds_to_next_try:.1f} s")
         facts = (
             f"{monitor.rate():.1f} events/s", f"{monitor.events} events", f"{monitor.bytes} bytes",
             f"{monitor.comments} heartbeats", f"{monitor.reconnects} reconnects",
@@ -81,59 +81,35 @@ class View:
         return text.append(f"\nlast id {printable(self.last_event_id) or '-'}")
 
     def _timeline(self, width: int) -> Text:
-        window = min(_LONGEST_SECONDS, max(60.0, self._monitor.clock() - self._monitor.began))
-        text = bar(self._monitor, width, window)
-        text.append(f"\nthe last {for_people(window)}:", "dim")
-        for state in (ConnectionState.OPEN, ConnectionState.CONNECTING, ConnectionState.WAITING):
-            mark, style = _STYLES[state]
-            text.append(f"  {mark}", style).append(f" {state}", "dim")
-        return text
+        now = self._monitor.clock()
+        window = min(_LONGEST_SECONDS, max(self._shortest, now - self._monitor.began))
+        text = bar(self._monitor, width, now - window, now)
+        return text.append(f"\nthe last {for_people(window)}:", "dim").append(legend())
 
     def _events(self, count: int) -> Text:
         lines = list(self._last_events)[-count:]
         shown = [f"{event.id or '-'}  {event.event}  {event.data}" for event in lines]
-        text = Text(no_wrap=True, overflow="ellipsis")
-        return text.append("\n".join(printable(line).replace("\n", "⏎") for line in shown))
+        return Text("\n".join(printable(line).replace("\n", "⏎") for line in shown))
 
-    def _failures(self, count: int) -> Text:
-        monitor, text = self._monitor, Text(no_wrap=True, overflow="ellipsis")
-        shown = list(monitor.incidents)[len(monitor.incidents) - count :]
-        now, wall = monitor.clock(), time.time()
-        lines = [
-            f"{time.strftime('%H:%M:%S', time.localtime(wall - (now - incident.at)))}  "
-            f"{printable(incident.text)}"
-            for incident in shown
-        ]
-        return text.append("\n".join(lines) or "none so far")
+    def _failures(self, count: int, width: int) -> Text:
+        incidents = list(self._monitor.incidents)
+        shown = [self._failure(incident, width) for incident in incidents[-count:] if count]
+        return Text("\n").join(shown) if shown else Text("none so far")
 
-
-def bar(monitor: Monitor, width: int, window: float) -> Text:
-    """Draw the last seconds as a bar of cells.
-
-    Args:
-        monitor: What happened.
-        width: The number of cells.
-        window: The seconds they stand for.
-    """
-    now, cell = monitor.clock(), window / width
-    begin, text = now - window, Text()
-    for number in range(width):
-        start = begin + number * cell
-        states = _states_between(monitor, start, start + cell)
-        worst = next((state for state in _WORST_FIRST if state in states), None)
-        mark, style = (" ", "") if worst is None else _STYLES[worst]
-        text.append(mark, style)
-    return text
+    def _failure(self, incident: Incident, width: int) -> Text:
+        """Write a failure so that it is its cause that is cut off if there is not enough room."""
+        at = time.time() - (self._monitor.clock() - incident.at)
+        when = time.strftime("%H:%M:%S  ", time.localtime(at))
+        cause = Text(printable(incident.cause))
+        cause.truncate(max(9, width - len(when) - len(incident.then) - 2), overflow="ellipsis")
+        return Text(when).append_text(cause).append(f"; {incident.then}")
 
 
-def _states_between(monitor: Monitor, start: float, end: float) -> set[ConnectionState]:
-    phases = list(monitor.phases)
-    ends = [phase.began for phase in phases[1:]] + [monitor.clock()]
-    return {
-        phase.state
-        for phase, over in zip(phases, ends, strict=True)
-        if phase.began < end and over > start
-    }
+def panel(title: str, content: Text) -> Panel:
+    """Frame some lines, none of which is broken if it is too long."""
+    content.no_wrap, content.overflow = True, "ellipsis"
+    # As text, since a title that is a string may hold rich's markup.
+    return Panel(content, title=Text(title), title_align="left")
 
 
 def for_people(seconds: float) -> str:

@@ -27,8 +27,8 @@ class StatusLine:
     """
 
     def __init__(self, *, enabled: bool) -> None:
-        self._enabled = enabled and sys.stderr.isatty()
         self._console = Console(stderr=True)
+        self._enabled = enabled and sys.stderr.isatty() and not self._console.is_dumb_terminal
         self._shown = False
 
     def draw(self, monitor: Monitor, last_event_id: str) -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from resilient_sse.cli._cursor_file import CursorFile
 from resilient_sse.cli._formats import formatter
 from resilient_sse.cli._monitor import Monitor
-from resilient_sse.cli._outcome import DONE, outcome_of, reader_has_gone, say_last_id, write
+from resilient_sse.cli._outcome import (
+    CANNOT_WRITE,
+    DONE,
+    Outcome,
+    outcome_of,
+    reader_has_gone,
+    say_last_id,
+    write,
+)
+from resilient_sse.cli._screen import REFRESH_SECONDS
 from resilient_sse.cli._status_line import StatusLine
+from resilient_sse.cursors import SQLiteCursorStore
 from resilient_sse.errors import CursorError, GiveUpError
 
 if TYPE_CHECKING:
@@ -21,12 +31,14 @@ if TYPE_CHECKING:
 
     from resilient_sse._async_source import ReconnectingEventSource
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse.cli._outcome import Outcome
     from resilient_sse.cli._target import Target
 
 __all__ = ["Tail", "TailOptions"]
 
-_REFRESH_SECONDS = 0.25
+_HINTS: Final = {
+    "file is not a database": "something else is in it; choose a new file",
+    "unable to open database file": "does its folder exist, and may you write there?",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +73,7 @@ class Tail:
         self._last_event_id = ""
         self._outcome = DONE
         self._client = target.client()
-        self._store = None if options.cursor is None else CursorFile(options.cursor)
+        self._store = None if options.cursor is None else SQLiteCursorStore(options.cursor)
         self._source = self._make_source(target)
 
     def _make_source(self, target: Target) -> ReconnectingEventSource:
@@ -98,7 +110,7 @@ class Tail:
         """Redraw the status line, and notice if nobody reads any more."""
         while not reader_has_gone():
             self._status.draw(self._monitor, self._last_event_id)
-            await anyio.sleep(_REFRESH_SECONDS)
+            await anyio.sleep(REFRESH_SECONDS)
         scope.cancel()
 
     async def _read(self) -> None:
@@ -108,9 +120,17 @@ class Tail:
                     await stack.enter_async_context(self._client)
                 if self._store is not None:
                     stack.enter_context(self._store)
+                    await self._store.aload("")  # so that a file that is none is told at once
                 await self._read_from(await stack.enter_async_context(self._source))
-        except (GiveUpError, CursorError, OSError) as error:
+        except (GiveUpError, OSError) as error:
             self._outcome = outcome_of(error)
+        except (CursorError, sqlite3.Error) as error:
+            self._outcome = self._about_cursor(str(error.__cause__ or error))
+
+    def _about_cursor(self, reason: str) -> Outcome:
+        hint = f"; {_HINTS[reason]}" if reason in _HINTS else ""
+        text = f"cannot keep the place in {self._options.cursor}: {reason}{hint}"
+        return Outcome(CANNOT_WRITE, text)
 
     async def _read_from(self, source: ReconnectingEventSource) -> None:
         self._last_event_id = source.last_event_id

@@ -1,4 +1,4 @@
-"""What to connect to, and how: the options that all commands share."""
+"""What to connect to, and how: the options that commands share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from resilient_sse.policies import ExponentialBackoff
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Target", "target_options"]
+__all__ = ["Target", "reconnect_options", "request_options"]
 
 C = TypeVar("C", bound="Callable[..., Any]")
 
@@ -34,12 +34,12 @@ class Target:
     data: str | None
     json: str | None
     last_event_id: str
-    attempts: int | None
-    timeout: float | None
-    idle_timeout: float | None
-    retry_unsafe: bool
     insecure: bool
     ca: Path | None
+    attempts: int | None = None
+    timeout: float | None = None
+    idle_timeout: float | None = None
+    retry_unsafe: bool = False
 
     def client(self) -> httpx.AsyncClient | None:
         """Make the client that the TLS options ask for; None if the usual one will do."""
@@ -126,7 +126,7 @@ def _authorization(variable: str) -> str:
     return value if " " in value else f"Bearer {value}"
 
 
-_OPTIONS = (
+_REQUEST_OPTIONS = (
     click.argument("url"),
     click.option("-H", "--header", multiple=True, metavar="'NAME: VALUE'", help="Send a header."),
     click.option(
@@ -134,13 +134,25 @@ _OPTIONS = (
         metavar="VAR",
         help="Send the token in this environment variable as Authorization.",
     ),
-    click.option("--method", help="The HTTP method (default: GET, or POST with a body)."),
+    click.option(
+        "--method", metavar="METHOD", help="The HTTP method (default: GET, or POST with a body)."
+    ),
     click.option("--data", metavar="TEXT", help="Send a body."),
     click.option("--json", metavar="JSON", help="Send a body with the content type of JSON."),
     click.option("--last-event-id", default="", metavar="ID", help="Go on after this event."),
+    click.option("--insecure", is_flag=True, help="Do not check the server's certificate."),
+    click.option(
+        "--ca",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Trust the certificates in this PEM file only.",
+    ),
+)
+_RECONNECT_OPTIONS = (
     click.option(
         "--attempts",
         type=click.IntRange(1),
+        metavar="N",
         help="Give up after so many failures without progress (default: never).",
     ),
     click.option(
@@ -152,24 +164,23 @@ _OPTIONS = (
     click.option(
         "--idle-timeout",
         type=click.FloatRange(0),
-        default=300.0,
-        show_default=True,
+        default=300,
         metavar="SECONDS",
-        help="Reconnect after so long without a byte; 0: never.",
+        help="Reconnect after so long without a byte; 0: never (default: 300).",
     ),
     click.option("--retry-unsafe", is_flag=True, help="Repeat a POST even without an event id."),
-    click.option("--insecure", is_flag=True, help="Do not check the server's certificate."),
-    click.option(
-        "--ca",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Trust the certificates in this PEM file only.",
-    ),
 )
 
 
-def target_options(command: C) -> C:
-    """Give a command the options of a connection."""
-    for option in reversed(_OPTIONS):
+def request_options(command: C) -> C:
+    """Give a command the options of a request."""
+    for option in reversed(_REQUEST_OPTIONS):
+        command = option(command)
+    return command
+
+
+def reconnect_options(command: C) -> C:
+    """Give a command the options of a stream that is read over many connections."""
+    for option in reversed(_RECONNECT_OPTIONS):
         command = option(command)
     return command

@@ -7,13 +7,12 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import anyio
-from rich.console import Console
-from rich.live import Live
 
 from resilient_sse._redact import redact_url
 from resilient_sse.cli._monitor import Monitor
 from resilient_sse.cli._outcome import DONE, outcome_of, say_last_id
 from resilient_sse.cli._panels import View, for_people
+from resilient_sse.cli._screen import keep_drawing, put
 from resilient_sse.errors import GiveUpError
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch"]
 
-_REFRESH_SECONDS = 0.25
 _REMEMBERED_EVENTS = 200
 
 
@@ -38,25 +36,16 @@ class Watch:
         self._monitor = Monitor()
         self._events: deque[ServerSentEvent] = deque(maxlen=_REMEMBERED_EVENTS)
         self._view = View(redact_url(target.url), self._monitor, self._events)
-        self._console = Console()
         self._outcome = DONE
         self._client = target.client()
         self._source = target.source(client=self._client, hooks=[self._monitor])
 
     async def run(self) -> None:
         """Show the stream until it is over."""
-        live = Live(console=self._console, screen=True, auto_refresh=False)
-        with live:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._refresh, live)
-                await self._read()
-                tasks.cancel_scope.cancel()
-
-    async def _refresh(self, live: Live) -> None:
-        while True:
-            size = self._console.size
-            live.update(self._view.render(size.width, size.height), refresh=True)
-            await anyio.sleep(_REFRESH_SECONDS)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep_drawing, self._view.render)
+            await self._read()
+            tasks.cancel_scope.cancel()
 
     async def _read(self) -> None:
         try:
@@ -73,10 +62,9 @@ class Watch:
     def sum_up(self) -> Outcome:
         """Leave a line on the terminal, where the view was before."""
         monitor = self._monitor
-        self._console.print(
+        put(
             f"{monitor.events} events in {for_people(monitor.clock() - monitor.began)}, "
-            f"{monitor.failures} failures, {monitor.reconnects} reconnects",
-            highlight=False,
+            f"{monitor.failures} failures, {monitor.reconnects} reconnects"
         )
         say_last_id(self._view.last_event_id)
         return self._outcome
