@@ -33,7 +33,7 @@ def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
     """Read the body of an asynchronous response, as `chunks` does."""
     if _is_the_clients(response):
         return aiter(response.aiter_bytes())
-    raw: AsyncIterator[bytes] = body_of(response) or aiter(response.aiter_raw())
+    raw: AsyncIterator[bytes] = body_of(response) or aiter(getattr(response.stream, "_stream", response.stream))
     encoding = encoding_of(response)
     return AsyncInflated(raw, encoding) if encoding else raw
 
@@ -58,7 +58,7 @@ async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> No
     """
     with anyio.CancelScope(shield=True), suppress(Exception):
         await response.aclose()
-    if chunks is None or isinstance(chunks, Body):
+    if chunks is None or isinstance(chunks, Body) or _is_over(chunks):
         return
     with anyio.CancelScope(shield=True) as scope, suppress(Exception):
         scope.cancel()
@@ -66,3 +66,8 @@ async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> No
             await anext(chunks)
         # Here is a body that never pauses, such as a mock's generator.
         await cast("AsyncGenerator[bytes, None]", chunks).aclose()
+
+
+def _is_over(chunks: Any) -> bool:  # noqa: ANN401
+    """Say whether a generator has ended, as after an error or a cancelled read: most have."""
+    return getattr(chunks, "ag_frame", chunks) is None

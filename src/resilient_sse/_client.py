@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import ipaddress
 import socket
-import sys
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.request import getproxies
 
 import httpx
 
+from resilient_sse._watched import on_trio
 from resilient_sse.transports import AsyncioTransport
 
 if TYPE_CHECKING:
@@ -46,17 +46,11 @@ def default_async_client() -> httpx.AsyncClient:
     Our own transport knows asyncio and no proxies; what it does not know goes over httpx's.
     """
     direct: httpx.AsyncBaseTransport
-    if _on_trio():
+    if on_trio():
         direct = _async_transport()
     else:
         direct = AsyncioTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
     return httpx.AsyncClient(transport=direct, mounts=_mounts(_async_transport))
-
-
-def _on_trio() -> bool:
-    # Another thread may be half-way through importing trio; then this one runs nothing of it.
-    lowlevel: Any = getattr(sys.modules.get("trio"), "lowlevel", None)
-    return lowlevel is not None and lowlevel.in_trio_task()
 
 
 def default_client() -> httpx.Client:

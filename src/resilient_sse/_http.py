@@ -237,6 +237,15 @@ def encoding_of(response: Any) -> str:  # noqa: ANN401
 
 def set_read_timeout(response: Any, seconds: float | None) -> None:  # noqa: ANN401
     """Set how long the client waits for the next bytes of this body."""
-    timeouts = response.request.extensions.get("timeout")
+    _set_read_timeout(response.request, seconds)
+
+
+def lift_read_timeout(request: Any) -> None:  # noqa: ANN401
+    """Let the driver alone watch over the reads, as some transports know one limit for them all."""
+    _set_read_timeout(request, None)
+
+
+def _set_read_timeout(request: Any, seconds: float | None) -> None:  # noqa: ANN401
+    timeouts = request.extensions.get("timeout")
     if timeouts is not None:
         timeouts["read"] = seconds

@@ -137,21 +137,18 @@ class AsyncioStream(asyncio.Protocol):
             self.unread(data[max_bytes:])
         return data[:max_bytes]
 
-    async def wait(self, seconds: float | None) -> None:
-        """Wait until there is something to `take`; the first half of `read`."""
-        if self._reading is not None:
+    def wait(self, seconds: float | None) -> asyncio.Future[None]:
+        """Return what is done when there is something to `take`; the first half of `read`."""
+        if self._reading is not None and not self._reading.done():
             raise RuntimeError("another task is reading from this connection")
-        self._reading = self._loop.create_future()
+        reading = self._reading = self._loop.create_future()
         if seconds is None:
             self._deadline = math.inf
         else:
             self._deadline = self._loop.time() + seconds
             if self._deadline < self._due:
                 self._arm()
-        try:
-            await self._reading
-        finally:
-            self._reading = None
+        return reading
 
     def take(self) -> bytes:
         """Return all that has been received, ``b""`` at the end; the second half of `read`."""
