@@ -46,7 +46,8 @@ class SyncReconnectingEventSource(Source):
         self._check_client("__enter__", "it takes a blocking one, such as httpx.Client")
         if not self._entered:
             self._pulling = threading.Lock()
-            self._deciding = threading.Condition()
+            self._deciding = threading.RLock()
+            self._acked = threading.Condition(self._deciding)
             self._saving = threading.Lock()
             self._wire = Wire()
         self._enter()
@@ -93,7 +94,7 @@ class SyncReconnectingEventSource(Source):
             return
         with self._deciding:
             self._session.close("closed", self._now())
-            self._deciding.notify_all()
+            self._acked.notify_all()
         self._wire.cut()
         if self._pulling.acquire(blocking=False):  # else the thread that pulls cleans up
             try:
@@ -121,7 +122,7 @@ class SyncReconnectingEventSource(Source):
             self._check_inside("with")
         with self._deciding:
             self._session.ack(event)
-            self._deciding.notify_all()
+            self._acked.notify_all()
         if self._left:  # nobody else will save it
             self._save_cursor()
         else:  # a save under way is not waited for: a hook may acknowledge, too
@@ -137,10 +138,11 @@ class SyncReconnectingEventSource(Source):
             while True:
                 if not self._plain:
                     self._acknowledge()
-                with self._deciding:
-                    due = take(self._now())
-                if due:
-                    return due
+                if self._ready or not self._plain:
+                    with self._deciding:
+                        due = take(self._now())
+                    if due:
+                        return due
                 if self._session.finished:
                     self._finish()
                     if self._session.owes_save:
@@ -170,7 +172,7 @@ class SyncReconnectingEventSource(Source):
     def _make_room(self) -> None:
         """Wait for an acknowledgement or for the store."""
         with self._deciding:
-            self._deciding.wait_for(lambda: not self._session.awaits_ack)
+            self._acked.wait_for(lambda: not self._session.awaits_ack)
         self._save_cursor(patient=True)
 
     def _read(self, chunks: Iterator[bytes]) -> None:
