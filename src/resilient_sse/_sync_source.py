@@ -20,8 +20,8 @@ import stamina
 from resilient_sse import _body, _http
 from resilient_sse._client import default_client
 from resilient_sse._source import Source, busy
-from resilient_sse._wire import Wire
 from resilient_sse.errors import CursorError
+from resilient_sse.transports._wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ class SyncReconnectingEventSource(Source):
             self._deciding = threading.RLock()
             self._acked = threading.Condition(self._deciding)
             self._saving = threading.Lock()
-            self._wire = Wire()
+            self._wire = Wire(lambda: self._session.interrupted)
         self._enter()
         self._load_cursor()
         if self._client is None:
@@ -226,13 +226,13 @@ class SyncReconnectingEventSource(Source):
             attempt = None if session.finished else session.begin_attempt(self._now())
         if attempt is None or session.finished:  # closed during the wait, or by a hook
             return
-        with self._wire.deadline(limit) as cut:
+        with self._wire.deadline(limit):
             try:
                 response = self._answer(attempt)
             except Exception as error:
                 if session.interrupted:
                     return
-                if cut.is_set():
+                if self._wire.overdue(error):
                     msg = f"no response headers within {limit:g} s"
                     raise httpx.ReadTimeout(msg) from error
                 failure = _http.as_failure(error)
@@ -264,7 +264,7 @@ class SyncReconnectingEventSource(Source):
 
     def _prepare(self, attempt: Attempt) -> _http.Sending:
         request = _http.build_request(self._client, self._settings, attempt)
-        request.extensions["trace"] = self._wire.trace
+        request.extensions.update(self._wire.extensions)
         built = dict(request.headers)
         if self._settings.prepare_request is not None:
             request = _settled(self._settings.prepare_request(request, attempt)) or request

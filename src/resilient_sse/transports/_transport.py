@@ -12,13 +12,14 @@ import httpx
 from resilient_sse.transports._dialogue import origin_of
 from resilient_sse.transports._exchange import exchange
 from resilient_sse.transports._stream import AsyncioStream
+from resilient_sse.transports._tls import client_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
     from resilient_sse.transports._dialogue import Origin
-    from resilient_sse.transports._stream import SocketOption
+    from resilient_sse.transports._sockets import SocketOption
 
 __all__ = ["AsyncioTransport"]
 
@@ -99,9 +100,7 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
 
     @functools.cached_property
     def _ssl_context(self) -> ssl.SSLContext:
-        context = httpx.create_ssl_context(verify=self._verify)
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+        return client_context(self._verify)
 
     # -- Connections that wait for another request ----------------------------------------------
 
