@@ -13,6 +13,7 @@ import anyio
 from resilient_sse._http import encoding_of
 from resilient_sse._inflate import AsyncInflated, inflated, is_known
 from resilient_sse.transports._exchange import Body, body_of
+from resilient_sse.transports._sync_exchange import sync_body_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -25,7 +26,8 @@ def chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401 - httpx's, httpx2'
     """Read the body as raw bytes, decompressed in bounded pieces if it has to be."""
     if _is_the_clients(response):
         return iter(response.iter_bytes())
-    raw, encoding = iter(response.iter_raw()), encoding_of(response)
+    raw: Iterator[bytes] = sync_body_of(response) or iter(response.iter_raw())
+    encoding = encoding_of(response)
     return inflated(raw, encoding) if encoding else raw
 
 
@@ -33,7 +35,7 @@ def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
     """Read the body of an asynchronous response, as `chunks` does."""
     if _is_the_clients(response):
         return aiter(response.aiter_bytes())
-    raw: AsyncIterator[bytes] = body_of(response) or aiter(getattr(response.stream, "_stream", response.stream))
+    raw: AsyncIterator[bytes] = body_of(response) or aiter(response.aiter_raw())
     encoding = encoding_of(response)
     return AsyncInflated(raw, encoding) if encoding else raw
 

@@ -11,7 +11,7 @@ from urllib.request import getproxies
 import httpx
 
 from resilient_sse._watched import on_trio
-from resilient_sse.transports import AsyncioTransport
+from resilient_sse.transports import AsyncioTransport, SyncTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -54,8 +54,9 @@ def default_async_client() -> httpx.AsyncClient:
 
 
 def default_client() -> httpx.Client:
-    """Make the client of a `SyncReconnectingEventSource`."""
-    return httpx.Client(transport=_transport(), mounts=_mounts(_transport))
+    """Make the client of a `SyncReconnectingEventSource`; proxies are left to httpx's transport."""
+    direct = SyncTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
+    return httpx.Client(transport=direct, mounts=_mounts(_transport))
 
 
 def _async_transport(proxy: str | None = None) -> httpx.AsyncHTTPTransport:

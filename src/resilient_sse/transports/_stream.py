@@ -11,23 +11,21 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
-import selectors
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from resilient_sse.transports._sockets import is_readable
 from resilient_sse.transports._tls import TLS
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-__all__ = ["AsyncioStream", "SocketOption"]
+    from resilient_sse.transports._sockets import SocketOption
 
-SocketOption: TypeAlias = (
-    tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
-)
+__all__ = ["AsyncioStream"]
 
 _ADDRESSES: Final = {"client_addr": "sockname", "server_addr": "peername"}
 _MOST_BUFFERED: Final = 64 * 1024
@@ -373,7 +371,7 @@ class AsyncioStream(asyncio.Protocol):
         if info == "ssl_object":
             return self._tls and self._tls.object
         if info == "is_readable":
-            return self._over or _is_readable(self._transport.get_extra_info("socket"))
+            return self._over or is_readable(self._transport.get_extra_info("socket"))
         if info in _ADDRESSES:
             address: Any = self._transport.get_extra_info(_ADDRESSES[info])
             return address if isinstance(address, str) else address[:2]
@@ -386,12 +384,6 @@ def _is_ip_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_readable(sock: Any) -> bool:  # noqa: ANN401 - what the event loop wraps a socket in
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock.fileno(), selectors.EVENT_READ)
-        return bool(selector.select(0))
 
 
 def _fail(waiter: asyncio.Future[None], error: Exception) -> None:
