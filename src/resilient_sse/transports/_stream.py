@@ -283,8 +283,10 @@ class AsyncioStream(asyncio.Protocol):
 
     async def aclose(self) -> None:
         """Close the connection at once; a read that is pending in another task fails."""
+        closing = self._over  # then asyncio closes the socket in this round
         self.abort()
-        await asyncio.sleep(0)  # asyncio closes the socket in its next round
+        if not closing:
+            await asyncio.sleep(0)  # asyncio closes the socket in its next round
 
     def _end(self, broken: str = "", cause: BaseException | None = None) -> None:
         if not self._over:
