@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import os
 import socket
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.request import getproxies
@@ -22,6 +23,10 @@ T = TypeVar("T")
 
 # A pool's limit is for many short requests; a stream holds its connection for weeks.
 _LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+_PROXY_VARIABLES: Final = (
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+)
 # A peer that vanished is found within 30 + 3 * 10 seconds, without any heartbeat.
 # TCP_KEEPALIVE is what macOS calls TCP_KEEPIDLE.
 _KEEPALIVE_TIMES: Final = (
@@ -77,9 +82,18 @@ def _ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+@functools.lru_cache(maxsize=1)
+def _proxies(*_variables: str | None) -> dict[str, str]:
+    """Read the proxies anew when the environment changes.
+
+    Going through all of the environment for every source is a tenth of what opening one costs.
+    """
+    return getproxies()
+
+
 def _mounts(transport: Callable[[str], T]) -> dict[str, T | None]:
     """Read the proxies from the environment, as httpx does unless it is given a transport."""
-    proxies = getproxies()
+    proxies = _proxies(*(os.environ.get(name) for name in _PROXY_VARIABLES))
     mounts: dict[str, T | None] = {
         f"{scheme}://": transport(address if "://" in address else f"http://{address}")
         for scheme in ("http", "https", "all")
