@@ -23,7 +23,7 @@ from resilient_sse import ReconnectingEventSource
 
 __all__ = ["main"]
 
-_SECONDS = 120.0  # after which a run has failed
+_SECONDS = 300.0  # after which a run has failed
 _SPARE_FILES = 100
 _ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
