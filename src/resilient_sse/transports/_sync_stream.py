@@ -27,7 +27,6 @@ __all__ = ["SyncStream"]
 
 _CLOSED_HERE: Final = "the connection was closed on this side"
 _RECEIVED_AT_ONCE: Final = 64 * 1024
-_SHORTEST: Final = 0.001  # seconds; a timeout of 0 would mean something else
 
 
 class SyncStream:
@@ -103,9 +102,9 @@ class SyncStream:
         self._unread = data + self._unread
 
     def _receive(self, seconds: float | None) -> bytes:
-        if seconds != self._limit:
-            self._set_limit(seconds)
         try:
+            if seconds != self._limit:
+                self._set_limit(seconds)
             data = self._sock.recv(_RECEIVED_AT_ONCE)
         except OSError as error:
             raise self._read_error(error) from error
@@ -136,7 +135,9 @@ class SyncStream:
         return httpx.ReadError(str(error))
 
     def _set_limit(self, seconds: float | None) -> None:
-        self._sock.settimeout(None if seconds is None else max(seconds, _SHORTEST))
+        if seconds is not None and seconds <= 0:  # to a socket that means something else
+            raise TimeoutError
+        self._sock.settimeout(seconds)
         self._limit = seconds
 
     # -- Writing -------------------------------------------------------------------------------
@@ -202,7 +203,7 @@ class SyncStream:
         tls.shake_hands()
         self._answer(tls)
         while not (tls.established or tls.ended):
-            data = self._receive(None if until == math.inf else max(0.0, until - monotonic()))
+            data = self._receive(None if until == math.inf else until - monotonic())
             if not data:
                 return
             self._unread += tls.receive(data)
