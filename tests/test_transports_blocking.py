@@ -194,8 +194,10 @@ def test_cookies_and_authentication_work_above_it(server: ScriptedServer) -> Non
     """What httpx does with responses and requests it does here, too."""
 
     class Knock(httpx.Auth):
-        def auth_flow(self, request: httpx.Request) -> Any:
-            response: Any = yield request
+        def auth_flow(
+            self, request: httpx.Request
+        ) -> Generator[httpx.Request, httpx.Response, None]:
+            response = yield request
             assert response.status_code == 401
             request.headers["authorization"] = "again"
             yield request
