@@ -74,9 +74,11 @@ class SyncReconnectingEventSource(Source):
         return self
 
     def __next__(self) -> ServerSentEvent:
+        if not self._ready:
+            return self._pull(self._session.take)
         try:
             return self._ready.pop()
-        except IndexError:
+        except IndexError:  # another thread closed the source this very moment
             return self._pull(self._session.take)
 
     def batches(self) -> Batches:

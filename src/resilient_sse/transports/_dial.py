@@ -27,6 +27,7 @@ Address: TypeAlias = tuple[int, Any]
 """An address family, and an address as this family writes it."""
 
 _HEAD_START: Final = 0.25
+_TCP: Final = (socket.AF_INET, socket.AF_INET6)
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, getattr(errno, "WSAEWOULDBLOCK", 0)})
 
 
@@ -110,7 +111,7 @@ class Dial:
             return
         self._pending.append(sock)
         try:
-            self._prepare(sock)
+            self._prepare(sock, family)
             code = sock.connect_ex(name)
             if code and code not in _UNDER_WAY:
                 raise OSError(code, os.strerror(code))  # noqa: TRY301 - to be noted like the others
@@ -119,10 +120,10 @@ class Dial:
         else:
             waiting.register(sock, selectors.EVENT_WRITE, sock)
 
-    def _prepare(self, sock: socket.socket) -> None:
+    def _prepare(self, sock: socket.socket, family: int) -> None:
         sock.settimeout(0)
         set_option: Any = sock.setsockopt  # which has several signatures
-        if sock.family in {socket.AF_INET, socket.AF_INET6}:
+        if family in _TCP:
             set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for option in self._options:
             set_option(*option)

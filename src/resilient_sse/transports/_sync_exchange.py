@@ -97,7 +97,7 @@ class SyncBody(BodyBase[SyncStream], httpx.SyncByteStream):
         framing, stream = self._framing, self._stream
         try:
             while framing.open:
-                if chunk := framing.feed(stream.read(None, self._timeouts.get("read"))):
+                if chunk := framing.feed(stream.receive(self._timeouts.get("read"))):
                     return chunk
         except BaseException as error:
             self._broken_by(error)

@@ -27,7 +27,6 @@ __all__ = ["SyncStream"]
 
 _CLOSED_HERE: Final = "the connection was closed on this side"
 _RECEIVED_AT_ONCE: Final = 64 * 1024
-_SHORTEST: Final = 0.001  # seconds; a timeout of 0 would mean something else
 
 
 class SyncStream:
@@ -83,26 +82,29 @@ class SyncStream:
             httpx.ReadTimeout: Nothing came in time. The connection stays open.
             httpx.ReadError: The connection broke, or this side closed it.
         """
-        data = self._unread
-        if data:
-            self._unread = b""
-        elif self._tls is None:
-            data = self._receive(timeout)
-        else:
-            data = self._receive_by(self._tls, timeout)
+        data = self.receive(timeout)
         if max_bytes is not None and len(data) > max_bytes:
             self.unread(data[max_bytes:])
             data = data[:max_bytes]
         return data
+
+    def receive(self, seconds: float | None) -> bytes:
+        """Read all there is, as `read` does; a call less for each read of a body."""
+        if self._unread:
+            data, self._unread = self._unread, b""
+            return data
+        if self._tls is not None:
+            return self._receive_by(self._tls, seconds)
+        return self._receive(seconds)
 
     def unread(self, data: bytes) -> None:
         """Put back what was read too far."""
         self._unread = data + self._unread
 
     def _receive(self, seconds: float | None) -> bytes:
-        if seconds != self._limit:
-            self._set_limit(seconds)
         try:
+            if seconds != self._limit:
+                self._set_limit(seconds)
             data = self._sock.recv(_RECEIVED_AT_ONCE)
         except OSError as error:
             raise self._read_error(error) from error
@@ -133,7 +135,9 @@ class SyncStream:
         return httpx.ReadError(str(error))
 
     def _set_limit(self, seconds: float | None) -> None:
-        self._sock.settimeout(None if seconds is None else max(seconds, _SHORTEST))
+        if seconds is not None and seconds <= 0:  # to a socket that means something else
+            raise TimeoutError
+        self._sock.settimeout(seconds)
         self._limit = seconds
 
     # -- Writing -------------------------------------------------------------------------------
@@ -161,9 +165,9 @@ class SyncStream:
 
     def _answer(self, tls: TLS) -> None:
         """Send what TLS has to say by itself."""
-        answer = tls.to_send()
-        with suppress(OSError):  # whoever reads on will hear of it, after what came before
-            self._sock.sendall(answer)
+        if answer := tls.to_send():
+            with suppress(OSError):  # whoever reads on will hear of it, after what came before
+                self._sock.sendall(answer)
 
     # -- TLS -----------------------------------------------------------------------------------
 
@@ -199,7 +203,7 @@ class SyncStream:
         tls.shake_hands()
         self._answer(tls)
         while not (tls.established or tls.ended):
-            data = self._receive(None if until == math.inf else max(0.0, until - monotonic()))
+            data = self._receive(None if until == math.inf else until - monotonic())
             if not data:
                 return
             self._unread += tls.receive(data)
