@@ -19,7 +19,7 @@ import stamina
 
 from resilient_sse import _body, _http
 from resilient_sse._client import default_client
-from resilient_sse._source import Source, busy
+from resilient_sse._source import CLEAN_UP_SECONDS, Source, busy
 from resilient_sse._wire import Wire
 from resilient_sse.errors import CursorError
 
@@ -131,7 +131,8 @@ class SyncReconnectingEventSource(Source):
 
     def _pull(self, take: Callable[[float], T | None]) -> T:
         self._check_inside("with")
-        if not self._pulling.acquire(blocking=False):
+        # After the end it is held by whoever cleans up, which takes a moment.
+        if not self._pulling.acquire(timeout=CLEAN_UP_SECONDS if self._session.finished else 0):
             raise busy()
         try:
             while True:
