@@ -122,9 +122,10 @@ class SyncReconnectingEventSource(Source):
         with self._deciding:
             self._session.ack(event)
             self._deciding.notify_all()
-        if self._left:  # nobody else will save it
-            self._save_cursor()
-        else:  # a save under way is not waited for: a hook may acknowledge, too
+        # A save under way is not waited for: a hook may acknowledge, too. It goes on with this.
+        if self._left:  # nobody else will begin one
+            self._save_cursor(wait=False)
+        else:
             self._save_if_due(wait=False)
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
@@ -311,20 +312,27 @@ class SyncReconnectingEventSource(Source):
         if store is None:
             return
 
+        tried: str | None = None
+
         def use() -> None:
-            with self._deciding:
-                cursor = self._session.begin_save()
-            if cursor is not None:
+            nonlocal tried
+            if (cursor := self._unsaved()) is not None:
+                tried = cursor
                 _settled(store.save(self._settings.cursor_key, cursor))
                 with self._deciding:
                     self._session.saved(cursor)
 
-        if not self._saving.acquire(blocking=wait):
-            return
-        try:
-            self._with_store("save", use, patient=patient)
-        finally:
-            self._saving.release()
+        while self._saving.acquire(blocking=wait):
+            try:
+                self._with_store("save", use, patient=patient)
+            finally:
+                self._saving.release()
+            if self._unsaved() in {None, tried}:
+                return  # else another thread acknowledged meanwhile, and did not wait
+
+    def _unsaved(self) -> str | None:
+        with self._deciding:
+            return self._session.begin_save()
 
     def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
         """Use the store; once it fails, in a retry loop of stamina's."""
