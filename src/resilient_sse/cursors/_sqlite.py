@@ -75,6 +75,9 @@ class SQLiteCursorStore:
         ValueError: If ``flush_interval`` is negative, or ``path`` is "" or ":memory:".
     """
 
+    saves_at_once: Final = True
+    """`save` never waits, so that an event loop need not be able to interrupt it."""
+
     def __init__(self, path: str | os.PathLike[str], *, flush_interval: float = 0.05) -> None:
         if flush_interval < 0:
             raise ValueError(f"flush_interval must be 0 or more, not {flush_interval!r}")
