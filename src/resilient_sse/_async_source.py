@@ -46,12 +46,14 @@ class ReconnectingEventSource(Source):
     _pull_over: anyio.Event | None = None
     _acked: anyio.Event | None = None
     _saving: anyio.Lock
+    _saves_at_once = False
 
     async def __aenter__(self) -> Self:
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
         if self._settings.cursor is not None:
             self._saving = anyio.Lock(fast_acquire=True)
+            self._saves_at_once = getattr(self._settings.cursor, "saves_at_once", False)
             await self._load_cursor()
         if self._client is None:
             self._client = default_async_client()
@@ -136,7 +138,7 @@ class ReconnectingEventSource(Source):
                 if not self._plain:
                     session.acknowledge()
                     if session.save_is_due(self._now()):
-                        await self._interruptible(self._save_cursor)
+                        await self._save_due()
                 if (self._ready or not self._plain) and (due := take(self._now())):
                     return due
                 if session.finished:
@@ -287,6 +289,12 @@ class ReconnectingEventSource(Source):
 
         await self._with_store("load", use, patient=True)
 
+    async def _save_due(self) -> None:
+        if self._saves_at_once:  # there is nothing to interrupt
+            await self._save_cursor()
+        else:
+            await self._interruptible(self._save_cursor)
+
     async def _save_cursor(self, *, patient: bool = False) -> None:
         """Save the newest acknowledged cursor, one save at a time."""
         store: Any = self._settings.cursor
@@ -299,6 +307,9 @@ class ReconnectingEventSource(Source):
                 await _settle(save(self._settings.cursor_key, cursor))
                 self._session.saved(cursor)
 
+        if self._saves_at_once:  # so none can be under way
+            await self._with_store("save", use, patient=patient)
+            return
         async with self._saving:
             await self._with_store("save", use, patient=patient)
 

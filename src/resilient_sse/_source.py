@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 LAST_SAVE_SECONDS: Final = 2.0  # what leaving the block may cost if the store hangs
+CLEAN_UP_SECONDS: Final = 10.0  # how long closing a connection and a client may take
 _DEFAULT_POLICY = ExponentialBackoff()
 _DEFAULT_CURSOR_POLICY = ExponentialBackoff(wait_initial=0.1, wait_max=5.0, timeout=10.0)
 

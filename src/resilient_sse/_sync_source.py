@@ -19,7 +19,7 @@ import stamina
 
 from resilient_sse import _body, _http
 from resilient_sse._client import default_client
-from resilient_sse._source import Source, busy
+from resilient_sse._source import CLEAN_UP_SECONDS, Source, busy
 from resilient_sse.errors import CursorError
 from resilient_sse.transports._wire import Wire
 
@@ -125,16 +125,18 @@ class SyncReconnectingEventSource(Source):
         with self._deciding:
             self._session.ack(event)
             self._acked.notify_all()
-        if self._left:  # nobody else will save it
-            self._save_cursor()
-        else:  # a save under way is not waited for: a hook may acknowledge, too
+        # A save under way is not waited for: a hook may acknowledge, too. It goes on with this.
+        if self._left:  # nobody else will begin one
+            self._save_cursor(wait=False)
+        else:
             self._save_if_due(wait=False)
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
     def _pull(self, take: Callable[[float], T | None]) -> T:
         self._check_inside("with")
-        if not self._pulling.acquire(blocking=False):
+        # After the end it is held by whoever cleans up, which takes a moment.
+        if not self._pulling.acquire(timeout=CLEAN_UP_SECONDS if self._session.finished else 0):
             raise busy()
         try:
             while True:
@@ -314,20 +316,27 @@ class SyncReconnectingEventSource(Source):
         if store is None:
             return
 
+        tried: str | None = None
+
         def use() -> None:
-            with self._deciding:
-                cursor = self._session.begin_save()
-            if cursor is not None:
+            nonlocal tried
+            if (cursor := self._unsaved()) is not None:
+                tried = cursor
                 _settled(store.save(self._settings.cursor_key, cursor))
                 with self._deciding:
                     self._session.saved(cursor)
 
-        if not self._saving.acquire(blocking=wait):
-            return
-        try:
-            self._with_store("save", use, patient=patient)
-        finally:
-            self._saving.release()
+        while self._saving.acquire(blocking=wait):
+            try:
+                self._with_store("save", use, patient=patient)
+            finally:
+                self._saving.release()
+            if self._unsaved() in {None, tried}:
+                return  # else another thread acknowledged meanwhile, and did not wait
+
+    def _unsaved(self) -> str | None:
+        with self._deciding:
+            return self._session.begin_save()
 
     def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
         """Use the store; once it fails, in a retry loop of stamina's."""
