@@ -1,8 +1,8 @@
 """The asynchronous driver: does the I/O that the session asks for, on asyncio and trio.
 
 It holds no rule. Whatever `aclose` and `reconnect` may have to interrupt happens inside one
-cancel scope, `_scope`; except that a read from our own transport needs none, because closing the
-connection ends it.
+cancel scope, `_scope`, which also keeps the time of a read; except that a read from our own
+transport needs none, because closing the connection ends it, and it keeps the time itself.
 """
 
 from __future__ import annotations
@@ -163,12 +163,14 @@ class ReconnectingEventSource(Source):
         elif chunks is None:
             await self._interruptible(self._open)
         else:
-            await self._interruptible(partial(self._read, chunks))
+            await self._interruptible(partial(self._read, chunks), self._settings.idle_timeout)
 
-    async def _interruptible(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Take a step, until it is done or interrupted by `aclose` or `reconnect`."""
+    async def _interruptible(
+        self, step: Callable[[], Awaitable[None]], within: float | None = None
+    ) -> None:
+        """Take a step, until it is done or interrupted by `aclose`, `reconnect` or the clock."""
         try:
-            with anyio.CancelScope() as self._scope:
+            with anyio.move_on_after(within) as self._scope:
                 await step()
         finally:
             self._scope = None
@@ -190,11 +192,16 @@ class ReconnectingEventSource(Source):
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
         except BaseException:  # cancelled, which breaks the connection
-            await self._drop()
+            await self._drop(self._late())
             raise
         else:
             return
         await self._drop(error)
+
+    def _late(self) -> Exception | None:
+        """Return the error of a read that was cancelled because nothing came in time."""
+        late = self._scope is not None and self._scope.deadline <= anyio.current_time()
+        return httpx.ReadTimeout("no bytes came in time") if late else None
 
     async def _open(self) -> None:
         """Open a connection, in one fresh retry loop of stamina's."""
@@ -240,8 +247,10 @@ class ReconnectingEventSource(Source):
         if not self._session.connected(response.status_code, headers, self._now()):
             await self._drop()
             return
-        _http.set_read_timeout(response, self._settings.idle_timeout)
-        self._chunks = _body.async_chunks(response)
+        chunks = self._chunks = _body.async_chunks(response)
+        # Only our own transport is trusted with the clock: a mock's streams know no timeouts.
+        idle = self._settings.idle_timeout if isinstance(chunks, Body) else None
+        _http.set_read_timeout(response, idle)
 
     async def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
         """Send the request and follow its redirects, to a response that can be gone on with."""
