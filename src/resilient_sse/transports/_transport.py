@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakSet
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncioTransport"]
 
 _PORTS: Final = {"http": 80, "https": 443}
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
 class _Origin(NamedTuple):
@@ -74,7 +76,17 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
             httpx.TransportError: What httpx's own transport raises in the same situation.
         """
         origin = _origin(request)
-        stream = self._take_idle(origin) or await self._connect(origin, request)
+        stream = self._take_idle(origin)
+        if stream is not None and _is_repeatable(request):
+            # The server may close it in this very moment (RFC 9112 9.3.1).
+            with suppress(httpx.ReadError, httpx.RemoteProtocolError):
+                return await self._exchange(origin, request, stream)
+            stream = None
+        return await self._exchange(origin, request, stream or await self._connect(origin, request))
+
+    async def _exchange(
+        self, origin: _Origin, request: httpx.Request, stream: AsyncioStream
+    ) -> httpx.Response:
         try:
             return await exchange(request, stream, functools.partial(self._release, origin))
         except BaseException:
@@ -134,6 +146,11 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         del idle[stream]
         if not idle:
             del self._idle[origin]
+
+
+def _is_repeatable(request: httpx.Request) -> bool:
+    """Say whether sending it a second time does no harm and is possible (RFC 9110 9.2.2)."""
+    return request.method in _IDEMPOTENT and isinstance(request.stream, httpx.ByteStream)
 
 
 def _origin(request: httpx.Request) -> _Origin:
