@@ -6,6 +6,7 @@ import functools
 import ipaddress
 import socket
 import sys
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.request import getproxies
 
@@ -43,10 +44,11 @@ KEEPALIVE: Final = (
 def default_async_client() -> httpx.AsyncClient:
     """Make the client of a `ReconnectingEventSource`, for the event loop that is running.
 
-    Our own transport knows asyncio and no proxies; what it does not know goes over httpx's.
+    Our own transport knows asyncio and no proxies; what it does not know goes over httpx's. So
+    does everything if somebody has put a mock or a probe in its place, who would see nothing.
     """
     direct: httpx.AsyncBaseTransport
-    if _on_trio():
+    if _on_trio() or _is_patched():
         direct = _async_transport()
     else:
         direct = AsyncioTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
@@ -57,6 +59,18 @@ def _on_trio() -> bool:
     # Another thread may be half-way through importing trio; then this one runs nothing of it.
     lowlevel: Any = getattr(sys.modules.get("trio"), "lowlevel", None)
     return lowlevel is not None and lowlevel.in_trio_task()
+
+
+def _is_patched() -> bool:
+    """Say whether httpx's transport is not httpx's any more (respx, pytest-httpx, a tracer)."""
+    transport = httpx.AsyncHTTPTransport
+    # httpx imports httpcore when it needs it.
+    pool: Any = getattr(sys.modules.get("httpcore"), "AsyncConnectionPool", transport)
+    methods: list[Any] = [transport.handle_async_request, pool.handle_async_request]
+    return not all(
+        isinstance(method, FunctionType) and method.__module__.startswith(("httpx.", "httpcore."))
+        for method in methods
+    )
 
 
 def default_client() -> httpx.Client:
