@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
+import httpx2
+import httpxr
 import pytest
 
 from resilient_sse import ReconnectingEventSource, SyncReconnectingEventSource
@@ -26,6 +29,30 @@ def test_bad_urls(source: Any, url: Any, error: type[Exception], words: str) -> 
     """A URL that no stream can have is refused before anything is sent."""
     with pytest.raises(error, match=words):
         source(url)
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2, httpxr], ids=["httpx", "httpx2", "httpxr"])
+def test_url_objects(library: Any) -> None:
+    """A URL object of any of the libraries is as good as its text."""
+    source = ReconnectingEventSource(library.URL("http://me:secret@example.com/e?a=b"))
+    assert source._settings.url == "http://me:secret@example.com/e?a=b"
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2, httpxr], ids=["httpx", "httpx2", "httpxr"])
+@pytest.mark.parametrize(
+    ("url", "full"),
+    [
+        ("/events?to=http://x", "http://example.com/v1/events?to=http://x"),
+        ("events", "http://example.com/v1/events"),
+        ("http://other.com/", "http://other.com/"),
+    ],
+)
+def test_base_url_of_the_client(library: Any, url: str, full: str) -> None:
+    """A path is one below the client's ``base_url``, as when the client itself is called."""
+    with library.Client(base_url="http://example.com/v1") as client:
+        settings = SyncReconnectingEventSource(url, client=client)._settings
+        assert str(client.build_request("GET", settings.url).url) == full
+    assert (settings.url, settings.cursor_key) == (full, full)
 
 
 @pytest.mark.parametrize(
