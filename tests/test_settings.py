@@ -13,6 +13,10 @@ from resilient_sse import ReconnectingEventSource, SyncReconnectingEventSource
 from tests.session_settings import keywords_of, make_settings
 
 
+async def _coroutine_function(_: object) -> None:
+    """Stand where only a plain function would be called."""
+
+
 @pytest.mark.parametrize("source", [ReconnectingEventSource, SyncReconnectingEventSource])
 @pytest.mark.parametrize(
     ("url", "error", "words"),
@@ -73,7 +77,16 @@ def test_base_url_of_the_client(library: Any, url: str, full: str) -> None:
         ({"prepare_request": 1}, TypeError),
         ({"until": "[DONE]"}, TypeError),
         ({"policy": 3.0}, TypeError),
+        ({"policy": None}, TypeError),
+        ({"policy": _coroutine_function}, TypeError),
+        ({"cursor_policy": None}, TypeError),
+        ({"cursor_policy": _coroutine_function}, TypeError),
+        ({"until": _coroutine_function}, TypeError),
+        ({"gap": _coroutine_function}, TypeError),
+        ({"cursor": {}}, TypeError),
+        ({"cursor": "file.db"}, TypeError),
         ({"decoder": "sse"}, TypeError),
+        ({"decoder": None}, TypeError),
         ({"content": [b"x"]}, TypeError),
         ({"last_event_id": "a\r\nX: y"}, ValueError),
         ({"last_event_id": "x" * 10_000}, ValueError),

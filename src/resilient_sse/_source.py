@@ -116,9 +116,9 @@ class Source:
         # Observe
         hooks: Iterable[Hook] = (),
     ) -> None:
-        url = _absolute(url, client)
+        address: str = _absolute(url, client)
         self._settings = Settings(
-            url=url,
+            url=address,
             method=method,
             headers=headers,
             params=params,
@@ -131,7 +131,7 @@ class Source:
             idle_timeout=idle_timeout,
             last_event_id=last_event_id or httpx.Headers(headers).get("last-event-id", ""),
             cursor=cursor,
-            cursor_key=cursor_key or url,
+            cursor_key=cursor_key or address,
             cursor_policy=cursor_policy,
             auto_ack=auto_ack,
             max_unacked=max_unacked,
@@ -193,7 +193,7 @@ class Source:
     _now = staticmethod(monotonic)
 
 
-def _absolute(url: Any, client: Any) -> str:  # noqa: ANN401
+def _absolute(url: Any, client: Any) -> Any:  # noqa: ANN401 - `Settings` checks what it is
     """Return the URL as text, joined to the client's ``base_url`` as httpx does."""
     if hasattr(url, "scheme"):  # a URL object, httpx's or another library's
         url = str(url)
