@@ -107,8 +107,10 @@ class SyncReconnectingEventSource(Source):
         Events that were received are delivered first. A blocked read ends at once; a wait before
         the next attempt ends when it expires. After the end of the stream this does nothing.
         """
-        self._session.request_reconnect()
-        if self._entered:
+        if not self._entered:
+            return
+        with self._deciding:
+            self._session.request_reconnect()
             self._wire.cut()
 
     def ack(self, event: ServerSentEvent) -> None:
@@ -221,6 +223,7 @@ class SyncReconnectingEventSource(Source):
         """Make one attempt, unless it is interrupted."""
         session, limit = self._session, self._settings.connect_timeout
         with self._deciding:
+            self._wire.renew()
             attempt = None if session.finished else session.begin_attempt(self._now())
         if attempt is None or session.finished:  # closed during the wait, or by a hook
             return

@@ -14,23 +14,32 @@ if TYPE_CHECKING:
 class Wire:
     """Learns of the socket through httpcore's ``trace`` extension and can shut it down.
 
-    A thread that is blocked in a read on the socket then gets its end at once.
+    A thread that is blocked in a read on the socket then gets its end at once. If there is no
+    socket yet, it is shut down as soon as it is connected.
     """
 
     def __init__(self) -> None:
         self._stream: Any = None
+        self._cut = False
+
+    def renew(self) -> None:
+        """Forget that it was cut: the next connection is wanted."""
+        self._cut = False
 
     def trace(self, name: str, info: dict[str, Any]) -> None:
         """Take note of a new connection; this is a request's ``trace`` extension."""
         if name.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._stream = info["return_value"]
+            if self._cut:
+                self.cut()
 
     def carries(self, response: Any) -> None:  # noqa: ANN401 - the client's own
         """Take note of the connection of a response, from a client that has no ``trace``."""
         self._stream = response.extensions.get("network_stream", self._stream)
 
     def cut(self) -> None:
-        """Shut the socket down, if there is one."""
+        """Shut the socket down, now or when there is one."""
+        self._cut = True
         stream = self._stream
         if stream is None:
             return
