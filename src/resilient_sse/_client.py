@@ -6,6 +6,7 @@ import functools
 import ipaddress
 import socket
 import sys
+from http.cookiejar import CookieJar
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.request import getproxies
@@ -17,12 +18,15 @@ from resilient_sse.transports import AsyncioTransport
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
+    from http.cookiejar import Cookie
 
 
 T = TypeVar("T")
 
 # A pool's limit is for many short requests; a stream holds its connection for weeks.
 _LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+_MOST_COOKIES: Final = 50
+_LARGEST_COOKIE: Final = 4096
 # A peer that vanished is found within 30 + 3 * 10 seconds, without any heartbeat.
 # TCP_KEEPALIVE is what macOS calls TCP_KEEPIDLE.
 _KEEPALIVE_TIMES: Final = (
@@ -52,7 +56,9 @@ def default_async_client() -> httpx.AsyncClient:
         direct = _async_transport()
     else:
         direct = AsyncioTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
-    return httpx.AsyncClient(transport=direct, mounts=_mounts(_async_transport))
+    return httpx.AsyncClient(
+        transport=direct, mounts=_mounts(_async_transport), cookies=BoundedCookieJar()
+    )
 
 
 def _on_trio() -> bool:
@@ -75,7 +81,21 @@ def _is_patched() -> bool:
 
 def default_client() -> httpx.Client:
     """Make the client of a `SyncReconnectingEventSource`."""
-    return httpx.Client(transport=_transport(), mounts=_mounts(_transport))
+    return httpx.Client(
+        transport=_transport(), mounts=_mounts(_transport), cookies=BoundedCookieJar()
+    )
+
+
+class BoundedCookieJar(CookieJar):
+    """Keeps what RFC 6265 6.1 asks for and no more, or a server could fill the memory in weeks."""
+
+    def set_cookie(self, cookie: Cookie) -> None:
+        """Keep a cookie in place of the oldest, unless it is too large."""
+        if len(cookie.name) + len(cookie.value or "") > _LARGEST_COOKIE:
+            return
+        super().set_cookie(cookie)
+        for surplus in list(self)[:-_MOST_COOKIES]:
+            self.clear(surplus.domain, surplus.path, surplus.name)
 
 
 def _async_transport(proxy: str | None = None) -> httpx.AsyncHTTPTransport:

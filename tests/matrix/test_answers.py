@@ -190,7 +190,7 @@ def test_no_headers(world: World) -> None:
 
 def test_slow_name_lookup_of_a_thread(thread: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread cannot leave a lookup of a name, but what it finds is not connected to any more."""
-    lookups = []
+    lookups: list[object] = []
 
     def slow_at_first(*address: Any, **options: Any) -> Any:
         lookups.append(address)
