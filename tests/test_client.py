@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import respx
 
 from resilient_sse import (
     GiveUpError,
@@ -17,6 +18,7 @@ from resilient_sse import (
     SyncReconnectingEventSource,
     _client,
 )
+from resilient_sse._client import BoundedCookieJar
 from resilient_sse._settled import Settled
 from resilient_sse.testing import Connection, ScriptedServer, event, raw
 
@@ -190,3 +192,43 @@ def test_the_body_of_a_mocked_error_is_told_by_the_blocking_source() -> None:
 
     assert isinstance(caught.value.__cause__, StatusError)
     assert caught.value.__cause__.body == b"no entry"
+
+
+def test_cookies_do_not_pile_up() -> None:
+    """Fifty cookies are kept, the newest, and none of more than 4 KB (RFC 6265 6.1)."""
+    cookies = httpx.Cookies(BoundedCookieJar())
+    for number in range(60):
+        headers = [("Set-Cookie", f"c{number}=x"), ("Set-Cookie", f"large={'x' * 4096}")]
+        request = httpx.Request("GET", "http://example.com/")
+        cookies.extract_cookies(httpx.Response(200, headers=headers, request=request))
+    assert list(cookies) == [f"c{number}" for number in range(10, 60)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["httpx", "httpcore"])
+async def test_the_own_client_can_be_mocked(name: str) -> None:
+    """With respx it sends nothing over the network, although asyncio has a transport of ours."""
+    headers = {"Content-Type": "text/event-stream"}
+    answer = httpx.Response(200, headers=headers, text="data: x\n\n")
+    with respx.mock(using=name) as mock:
+        mock.get("http://t.invalid/").mock(side_effect=[answer, httpx.Response(204)])
+        async with ReconnectingEventSource("http://t.invalid/", policy=lambda _: 0.0) as source:
+            assert [event.data async for event in source] == ["x"]
+
+
+@pytest.mark.anyio
+async def test_the_own_client_can_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe put into httpx's transport, as tracers do, sees the requests."""
+    seen: list[httpx.Request] = []
+
+    class Probe:
+        __module__ = "httpx._transports.default"  # as functools.wraps() has it
+
+        async def __call__(self, request: httpx.Request) -> httpx.Response:
+            seen.append(request)
+            return httpx.Response(204)
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", Probe())
+    async with ReconnectingEventSource("http://t.invalid/") as source:
+        assert [event async for event in source] == []
+    assert len(seen) == 1

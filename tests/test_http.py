@@ -337,7 +337,7 @@ def test_other_exceptions_stay_as_they_are() -> None:
         (httpx.TooManyRedirects("x"), FailureKind.STATUS),
         (ConnectionResetError("x"), FailureKind.TRANSPORT),
         (TimeoutError("x"), FailureKind.TIMEOUT),
-        (httpx.InvalidURL("x"), None),
+        (httpx.InvalidURL("x"), FailureKind.TRANSPORT),
         (httpx.StreamConsumed(), None),
         (ValueError("x"), None),
         (CursorError("x", key="k"), None),

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
+import httpx2
+import httpxr
 import pytest
 
 from resilient_sse import ReconnectingEventSource, SyncReconnectingEventSource
 from tests.session_settings import keywords_of, make_settings
+
+
+async def _coroutine_function(_: object) -> None:
+    """Stand where only a plain function would be called."""
 
 
 @pytest.mark.parametrize("source", [ReconnectingEventSource, SyncReconnectingEventSource])
@@ -28,6 +35,30 @@ def test_bad_urls(source: Any, url: Any, error: type[Exception], words: str) -> 
         source(url)
 
 
+@pytest.mark.parametrize("library", [httpx, httpx2, httpxr], ids=["httpx", "httpx2", "httpxr"])
+def test_url_objects(library: Any) -> None:
+    """A URL object of any of the libraries is as good as its text."""
+    source = ReconnectingEventSource(library.URL("http://me:secret@example.com/e?a=b"))
+    assert source._settings.url == "http://me:secret@example.com/e?a=b"
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2, httpxr], ids=["httpx", "httpx2", "httpxr"])
+@pytest.mark.parametrize(
+    ("url", "full"),
+    [
+        ("/events?to=http://x", "http://example.com/v1/events?to=http://x"),
+        ("events", "http://example.com/v1/events"),
+        ("http://other.com/", "http://other.com/"),
+    ],
+)
+def test_base_url_of_the_client(library: Any, url: str, full: str) -> None:
+    """A path is one below the client's ``base_url``, as when the client itself is called."""
+    with library.Client(base_url="http://example.com/v1") as client:
+        settings = SyncReconnectingEventSource(url, client=client)._settings
+        assert str(client.build_request("GET", settings.url).url) == full
+    assert (settings.url, settings.cursor_key) == (full, full)
+
+
 @pytest.mark.parametrize(
     ("keywords", "error"),
     [
@@ -46,7 +77,16 @@ def test_bad_urls(source: Any, url: Any, error: type[Exception], words: str) -> 
         ({"prepare_request": 1}, TypeError),
         ({"until": "[DONE]"}, TypeError),
         ({"policy": 3.0}, TypeError),
+        ({"policy": None}, TypeError),
+        ({"policy": _coroutine_function}, TypeError),
+        ({"cursor_policy": None}, TypeError),
+        ({"cursor_policy": _coroutine_function}, TypeError),
+        ({"until": _coroutine_function}, TypeError),
+        ({"gap": _coroutine_function}, TypeError),
+        ({"cursor": {}}, TypeError),
+        ({"cursor": "file.db"}, TypeError),
         ({"decoder": "sse"}, TypeError),
+        ({"decoder": None}, TypeError),
         ({"content": [b"x"]}, TypeError),
         ({"last_event_id": "a\r\nX: y"}, ValueError),
         ({"last_event_id": "x" * 10_000}, ValueError),

@@ -26,6 +26,7 @@ from resilient_sse.testing import (
     ScriptedServer,
     event,
     forever,
+    no_answer,
     pause,
     raw,
 )
@@ -496,6 +497,22 @@ async def test_connection_that_died_while_it_waited(
         await anyio.to_thread.run_sync(plain.drop_all)
         assert (await client.get(plain.url)).content == X
     assert [request.connection for request in plain.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET], ids=str)
+async def test_connection_that_dies_as_it_is_used_again(
+    ending: Ending, plain: ScriptedServer
+) -> None:
+    """A GET is sent again over a new connection (RFC 9112 9.3.1), a POST is not."""
+    story = [Connection(event("x"), keep_alive=True), no_answer(ending)]
+    plain.add(*story, *story, Connection(event("x")))
+    async with _client(AsyncioTransport()) as client:
+        await client.get(plain.url)
+        with pytest.raises(httpx.TransportError):
+            await client.post(plain.url)
+        await client.get(plain.url)
+        assert (await client.get(plain.url)).content == X
+    assert [request.connection for request in plain.requests] == [1, 1, 2, 2, 3]
 
 
 async def test_connection_that_waited_too_long(plain: ScriptedServer) -> None:

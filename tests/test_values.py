@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+from typing import Any
 
 import httpx
 import pytest
@@ -11,13 +13,17 @@ from hypothesis import strategies as st
 
 from resilient_sse import (
     Attempt,
+    CursorError,
     EventTooLarge,
     Failure,
     FailureKind,
+    GapError,
     GiveUpError,
+    IdleTimeout,
     ServerSentEvent,
     SSEError,
     StatusError,
+    StreamEnded,
     UnsafeRetry,
 )
 from resilient_sse._header import encode_last_event_id, sendable
@@ -108,6 +114,28 @@ def test_give_up_error_tells_the_story_in_one_line() -> None:
     assert error.failures == tuple(failures)
     assert error.failure is failures[1]
     assert (error.url, error.last_event_id) == ("http://h/e", "42")
+
+
+def _sent_to_another_process(error: Exception) -> Any:
+    return pickle.loads(pickle.dumps(error))  # noqa: S301 - it was made right here
+
+
+@pytest.mark.parametrize("other", [copy.copy, copy.deepcopy, _sent_to_another_process])
+def test_errors_can_be_copied_and_sent_to_another_process(other: Any) -> None:
+    """A worker's error reaches its parent with all its facts, and tells the same story."""
+    request = httpx.Request("GET", "http://t/")
+    status = StatusError("no", response=httpx.Response(503, request=request), retry_after=2.0)
+    failure = Failure(error=status, kind=FailureKind.STATUS, status_code=503)
+    give_up = GiveUpError(failures=[failure], url="http://t/", last_event_id="7")
+    errors = [EventTooLarge(5), UnsafeRetry("POST"), CursorError("no", key="k"), status, give_up]
+    for error in [*errors, StreamEnded(), IdleTimeout("late"), GapError(ServerSentEvent("gap"))]:
+        made = other(error)
+        assert type(made) is type(error)
+        assert str(made) == str(error)
+        assert vars(made).keys() == vars(error).keys()
+    assert other(EventTooLarge(5)).limit == 5
+    assert other(status).response.status_code == 503
+    assert other(give_up).failure.error.retry_after == 2.0
 
 
 def test_give_up_error_of_one_silent_failure() -> None:

@@ -35,6 +35,9 @@ def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
     """Read the body of an asynchronous response, as `chunks` does."""
     if _is_the_clients(response):
         return aiter(response.aiter_bytes())
+    if type(response).__module__.startswith("httpxr."):
+        # Its other iterators wait for the end of the body. These bytes are decompressed.
+        return aiter(response.stream)
     raw: AsyncIterator[bytes] = body_of(response) or aiter(response.aiter_raw())
     encoding = encoding_of(response)
     return AsyncInflated(raw, encoding) if encoding else raw

@@ -65,16 +65,16 @@ BY_NAME: Final = {
     "DecodingError": _TRANSPORT,
     "LocalProtocolError": _OUR_FAULT,
     "UnsupportedProtocol": _OUR_FAULT,
+    "InvalidURL": _OUR_FAULT,  # which a redirect may lead to
     "TooManyRedirects": Verdict(FailureKind.STATUS, acted=False),
     "HTTPStatusError": Verdict(FailureKind.STATUS),
 }
-"""The transport exceptions that httpx, httpx2 and httpxr have in common."""
+"""The exceptions of httpx, httpx2 and httpxr that are failures of a stream."""
 
 NOT_FAILURES: Final = frozenset(
     {
         "HTTPError",
         "RequestError",
-        "InvalidURL",
         "CookieConflict",
         "StreamError",
         "StreamConsumed",

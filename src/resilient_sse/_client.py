@@ -6,7 +6,10 @@ import functools
 import ipaddress
 import os
 import socket
-from typing import TYPE_CHECKING, Final, TypeVar
+import sys
+from http.cookiejar import CookieJar
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.request import getproxies
 
 import httpx
@@ -17,6 +20,7 @@ from resilient_sse.transports import AsyncioTransport, SyncTransport
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
+    from http.cookiejar import Cookie
 
 
 T = TypeVar("T")
@@ -27,6 +31,8 @@ _PROXY_VARIABLES: Final = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )
+_MOST_COOKIES: Final = 50
+_LARGEST_COOKIE: Final = 4096
 # A peer that vanished is found within 30 + 3 * 10 seconds, without any heartbeat.
 # TCP_KEEPALIVE is what macOS calls TCP_KEEPIDLE.
 _KEEPALIVE_TIMES: Final = (
@@ -48,20 +54,52 @@ KEEPALIVE: Final = (
 def default_async_client() -> httpx.AsyncClient:
     """Make the client of a `ReconnectingEventSource`, for the event loop that is running.
 
-    Our own transport knows asyncio and no proxies; what it does not know goes over httpx's.
+    Our own transport knows asyncio and no proxies; what it does not know goes over httpx's. So
+    does everything if somebody has put a mock or a probe in its place, who would see nothing.
     """
     direct: httpx.AsyncBaseTransport
-    if on_trio():
+    if on_trio() or _is_patched(httpx.AsyncHTTPTransport, "AsyncConnectionPool"):
         direct = _async_transport()
     else:
         direct = AsyncioTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
-    return httpx.AsyncClient(transport=direct, mounts=_mounts(_async_transport))
+    return httpx.AsyncClient(
+        transport=direct, mounts=_mounts(_async_transport), cookies=BoundedCookieJar()
+    )
 
 
 def default_client() -> httpx.Client:
-    """Make the client of a `SyncReconnectingEventSource`; proxies are left to httpx's transport."""
-    direct = SyncTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
-    return httpx.Client(transport=direct, mounts=_mounts(_transport))
+    """Make the client of a `SyncReconnectingEventSource`, with the same choice of transport."""
+    direct: httpx.BaseTransport
+    if _is_patched(httpx.HTTPTransport, "ConnectionPool"):
+        direct = _transport()
+    else:
+        direct = SyncTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
+    return httpx.Client(transport=direct, mounts=_mounts(_transport), cookies=BoundedCookieJar())
+
+
+def _is_patched(transport: type, pool: str) -> bool:
+    """Say whether httpx's transport is not httpx's any more (respx, pytest-httpx, a tracer)."""
+    is_async = issubclass(transport, httpx.AsyncBaseTransport)
+    name = "handle_async_request" if is_async else "handle_request"
+    # httpx imports httpcore when it needs it.
+    layers: tuple[Any, ...] = (transport, getattr(sys.modules.get("httpcore"), pool, transport))
+    methods = [getattr(layer, name) for layer in layers]
+    return not all(
+        isinstance(method, FunctionType) and method.__module__.startswith(("httpx.", "httpcore."))
+        for method in methods
+    )
+
+
+class BoundedCookieJar(CookieJar):
+    """Keeps what RFC 6265 6.1 asks for and no more, or a server could fill the memory in weeks."""
+
+    def set_cookie(self, cookie: Cookie) -> None:
+        """Keep a cookie in place of the oldest, unless it is too large."""
+        if len(cookie.name) + len(cookie.value or "") > _LARGEST_COOKIE:
+            return
+        super().set_cookie(cookie)
+        for surplus in list(self)[:-_MOST_COOKIES]:
+            self.clear(surplus.domain, surplus.path, surplus.name)
 
 
 def _async_transport(proxy: str | None = None) -> httpx.AsyncHTTPTransport:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import traceback
 from typing import TYPE_CHECKING, Any
 
 import structlog
+
+from resilient_sse._settings import is_coroutine_function
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +64,7 @@ def _check(hook: object) -> None:
     if not callable(hook):
         msg = f"a hook must be a callable that takes a lifecycle event, not {hook!r}"
         raise TypeError(msg)
-    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__):
+    if is_coroutine_function(hook):
         msg = (
             f"a hook must be a plain function, and {hook!r} is a coroutine function; "
             "have it put the event into a queue that a task of yours reads"

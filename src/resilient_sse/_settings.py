@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -119,8 +120,14 @@ class Settings:
             raise ValueError(msg)
         if self.max_event_size is not None:
             _check_count("max_event_size", self.max_event_size, at_least=1)
-        for name in ("prepare_request", "until", "policy", "decoder", "cursor_policy", "gap"):
+        for name in ("policy", "cursor_policy", "decoder"):
             _check_callable(name, getattr(self, name))
+        for name in ("prepare_request", "until", "gap"):
+            if getattr(self, name) is not None:
+                _check_callable(name, getattr(self, name))
+        for name in ("policy", "cursor_policy", "until", "gap"):
+            _check_plain(name, getattr(self, name))
+        _check_store(self.cursor)
         if not sendable(self.last_event_id):
             msg = f"last_event_id cannot be sent in an HTTP header: {self.last_event_id[:80]!r}"
             raise ValueError(msg)
@@ -174,6 +181,25 @@ def _check_count(name: str, value: object, *, at_least: int) -> None:
 
 
 def _check_callable(name: str, value: object) -> None:
-    if value is not None and not callable(value):
+    if not callable(value):
         msg = f"{name} must be callable, not {value!r}"
         raise TypeError(msg)
+
+
+def _check_plain(name: str, value: object) -> None:
+    if is_coroutine_function(value):
+        msg = f"{name} must be a plain function, and {value!r} is a coroutine function"
+        raise TypeError(msg)
+
+
+def is_coroutine_function(value: object) -> bool:
+    """Say whether calling this object makes a coroutine."""
+    call = getattr(type(value), "__call__", None)  # noqa: B004 - not whether it can be called
+    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call)
+
+
+def _check_store(store: object) -> None:
+    for method in ("load", "save"):
+        if store is not None and not callable(getattr(store, method, None)):
+            msg = f"cursor must be a store with load and save, and {type(store)!r} has no {method}"
+            raise TypeError(msg)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -31,7 +32,8 @@ class Source:
     """An event stream that is read for as long as it takes, over as many connections as it takes.
 
     Args:
-        url: The stream's URL, ``http://`` or ``https://``.
+        url: The stream's URL, ``http://`` or ``https://``; or a path below the ``base_url`` of a
+            client that has one.
         client: An httpx, httpx2 or httpxr client; it is never closed. Without one the source
             makes its own, with TCP keepalive and no limit of connections, and closes it.
         method: The HTTP method.
@@ -82,7 +84,7 @@ class Source:
 
     def __init__(  # noqa: PLR0913 - one keyword for each thing a user may decide
         self,
-        url: str,
+        url: str | httpx.URL,
         *,
         # HTTP
         client: Any = None,  # noqa: ANN401 - httpx's, httpx2's or httpxr's
@@ -118,8 +120,9 @@ class Source:
         # Observe
         hooks: Iterable[Hook] = (),
     ) -> None:
+        address: str = _absolute(url, client)
         self._settings = Settings(
-            url=url,
+            url=address,
             method=method,
             headers=headers,
             params=params,
@@ -132,7 +135,7 @@ class Source:
             idle_timeout=idle_timeout,
             last_event_id=last_event_id or httpx.Headers(headers).get("last-event-id", ""),
             cursor=cursor,
-            cursor_key=cursor_key or url,
+            cursor_key=cursor_key or address,
             cursor_policy=cursor_policy,
             auto_ack=auto_ack,
             max_unacked=max_unacked,
@@ -192,6 +195,16 @@ class Source:
             raise TypeError(msg)
 
     _now = staticmethod(monotonic)
+
+
+def _absolute(url: Any, client: Any) -> Any:  # noqa: ANN401 - `Settings` checks what it is
+    """Return the URL as text, joined to the client's ``base_url`` as httpx does."""
+    if hasattr(url, "scheme"):  # a URL object, httpx's or another library's
+        url = str(url)
+    base = str(getattr(client, "base_url", "")).rstrip("/")
+    if not base or not isinstance(url, str) or urlsplit(url).scheme:
+        return url
+    return str(httpx.URL(f"{base}/").join(url.lstrip("/")))
 
 
 def busy() -> RuntimeError:

@@ -110,8 +110,10 @@ class SyncReconnectingEventSource(Source):
         Events that were received are delivered first. A blocked read ends at once; a wait before
         the next attempt ends when it expires. After the end of the stream this does nothing.
         """
-        self._session.request_reconnect()
-        if self._entered:
+        if not self._entered:
+            return
+        with self._deciding:
+            self._session.request_reconnect()
             self._wire.cut()
 
     def ack(self, event: ServerSentEvent) -> None:

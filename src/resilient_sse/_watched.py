@@ -59,12 +59,24 @@ def on_trio() -> bool:
     return lowlevel is not None and lowlevel.in_trio_task()
 
 
-class OnTask:
-    """Interrupts a read by cancelling its task once, and taking that back (`asyncio.timeout`)."""
-
+class _Watch:
     def __init__(self, chunks: AsyncIterator[bytes], seconds: float) -> None:
         self._chunks = chunks
         self._seconds = seconds
+
+    def let_go(self) -> AsyncIterator[bytes]:
+        """Stop watching; return what is to be closed."""
+        chunks = self._chunks
+        # An error's traceback may hold this for long, and httpxr closes only what nobody holds.
+        del self._chunks
+        return chunks
+
+
+class OnTask(_Watch):
+    """Interrupts a read by cancelling its task once, and taking that back (`asyncio.timeout`)."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], seconds: float) -> None:
+        super().__init__(chunks, seconds)
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[Any] | None = None  # while it reads
         self._why: Exception | None = None
@@ -98,7 +110,7 @@ class OnTask:
         """Stop watching; return what is to be closed."""
         if self._timer is not None:
             self._timer.cancel()
-        return self._chunks
+        return super().let_go()
 
     def _look_at_deadline(self) -> None:
         self._timer = None
@@ -118,12 +130,11 @@ class OnTask:
             self._task.cancel()
 
 
-class InScope:
+class InScope(_Watch):
     """Interrupts a read by a cancel scope around it, which is what trio has."""
 
     def __init__(self, chunks: AsyncIterator[bytes], seconds: float) -> None:
-        self._chunks = chunks
-        self._seconds = seconds
+        super().__init__(chunks, seconds)
         self._scope: anyio.CancelScope | None = None  # while it reads
         self._aborted = False
 
@@ -141,10 +152,6 @@ class InScope:
         self._aborted = True
         if self._scope is not None:
             self._scope.cancel()
-
-    def let_go(self) -> AsyncIterator[bytes]:
-        """Stop watching; return what is to be closed."""
-        return self._chunks
 
 
 Chunks: TypeAlias = Body | OnTask | InScope

@@ -51,8 +51,16 @@ class SSEError(httpx.TransportError):
     """The root of this library's errors.
 
     It is an ``httpx.TransportError``, as in httpx-sse, so that code which catches that keeps
-    working.
+    working. Like any exception it can be copied, and sent to another process.
     """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is otherwise made anew from its message alone.
+        return _unpickled, (type(self), self.args), vars(self)
+
+
+def _unpickled(kind: type[SSEError], args: tuple[Any, ...]) -> SSEError:
+    return kind.__new__(kind, *args)
 
 
 class ResponseError(SSEError):

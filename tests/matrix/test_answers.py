@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -184,6 +186,43 @@ def test_no_headers(world: World) -> None:
     got = world.run(no_answer(Ending.SILENCE), Connection(ONE), connect_timeout=0.15)
     assert got.data == ["one"]
     assert got.kinds == ["timeout", "ended"]
+
+
+def test_slow_name_lookup_of_a_thread(thread: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread cannot leave a lookup of a name, but what it finds is not connected to any more."""
+    lookups: list[object] = []
+
+    def slow_at_first(*address: Any, **options: Any) -> Any:
+        lookups.append(address)
+        if len(lookups) == 1:
+            time.sleep(0.3)
+        return getaddrinfo(*address, **options)
+
+    getaddrinfo = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", slow_at_first)
+    got = thread.run(Connection(ONE), connect_timeout=0.1)
+    assert got.data == ["one"]
+    assert got.kinds == ["timeout", "ended"]
+
+
+def test_close_during_a_name_lookup_of_a_thread(
+    thread: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing while a connection is made ends it as soon as it is there, not at its timeout."""
+    looking, go_on = threading.Event(), threading.Event()
+
+    def held(*address: Any, **options: Any) -> Any:
+        looking.set()
+        go_on.wait(5)
+        return getaddrinfo(*address, **options)
+
+    getaddrinfo = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", held)
+    reading = thread.read(thread.serve(no_answer(Ending.SILENCE)), connect_timeout=60)
+    assert looking.wait(5)
+    reading.close()
+    go_on.set()
+    reading.wait()
 
 
 def test_slow_headers(home: World) -> None:

@@ -42,7 +42,7 @@ class _CoroutineCallable:
         _BAD_PORT,
         ({"url": ""}, ValueError, "must begin with http"),
         ({"url": None}, TypeError, "url must be a str"),
-        ({"url": httpx.URL("http://x")}, TypeError, "url must be a str"),
+        ({"url": 5}, TypeError, "url must be a str"),
         ({"hooks": [_coroutine_hook]}, TypeError, "is a coroutine function"),
         ({"hooks": [_CoroutineCallable()]}, TypeError, "is a coroutine function"),
         ({"hooks": ["print"]}, TypeError, "a hook must be a callable"),

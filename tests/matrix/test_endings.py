@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio
+import httpx
 import pytest
 
-from resilient_sse import Connecting
+from resilient_sse import (
+    Connecting,
+    Disconnected,
+    ExponentialBackoff,
+    FailureKind,
+    ReconnectingEventSource,
+)
 from resilient_sse.testing import (
     Connection,
     Ending,
     Framing,
     HistoryServer,
+    InstantRetries,
+    Recorder,
     event,
     half_status_line,
     no_answer,
@@ -20,6 +30,8 @@ from resilient_sse.testing import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests._runners import World
 
 ONE, TWO = event("one", id="1"), event("two", id="2")
@@ -86,6 +98,30 @@ def test_silence(world: World) -> None:
     assert got.data == ["one", "two"]
     assert got.kinds == ["idle", "ended"]
     assert "0.1 s" in str(got.policy.failures[0].error)
+
+
+class Stalling(httpx.AsyncByteStream):
+    """A body that keeps no time, unlike a socket's: one event, then nothing for ever."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"data: one\n\n"
+        await anyio.sleep_forever()
+
+
+@pytest.mark.anyio
+async def test_silence_of_a_transport_without_timeouts() -> None:
+    """A mock's or another library's stream that falls silent is reopened, too."""
+    headers = {"Content-Type": "text/event-stream"}
+    answers = iter([httpx.Response(200, headers=headers, stream=Stalling()), httpx.Response(204)])
+    client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _request: next(answers)))
+    policy, recorder = InstantRetries(ExponentialBackoff()), Recorder()
+    with anyio.fail_after(5):
+        async with ReconnectingEventSource(
+            "http://t/", client=client, idle_timeout=0.1, policy=policy, hooks=[recorder]
+        ) as source:
+            assert [event.data async for event in source] == ["one"]
+    assert [failure.kind for failure in policy.failures] == [FailureKind.IDLE]
+    assert 0.1 <= recorder.of(Disconnected)[0].seconds < 1
 
 
 def test_chunks_of_one_byte(world: World) -> None:

@@ -5,11 +5,11 @@ httpxr 0.30 runs in Rust on its own runtime. Its clients have httpx's methods, a
 - ``Client.send(request, stream=True)`` and ``Client.stream()`` return only when the whole body is
   there; a stream that goes on does not return at all.
 - ``Response.aiter_raw()``, ``aiter_bytes()``: likewise; what came before a connection broke is
-  thrown away. Only ``Response.stream`` yields bytes as they come.
+  thrown away. Only ``Response.stream`` yields bytes as they come, and a source reads that.
 - ``AsyncClient.send()`` needs asyncio; on trio it raises ``RuntimeError: no running event loop``.
 - ``build_request(params=...)`` drops the parameters, ``send(auth=...)`` the credentials.
-- ``build_request(extensions={"timeout": ...})`` sets no timeout, so that ``idle_timeout`` has no
-  effect; ``connect_timeout`` is the source's own on asyncio.
+- ``build_request(extensions={"timeout": ...})`` sets no timeout, so that ``connect_timeout`` and
+  ``idle_timeout`` hold only on asyncio, where they are the source's own.
 - ``next_request`` of a redirect to another host keeps the first one's ``Host`` header.
 - ``AsyncClient`` leaves a connection open after a cancelled ``send()``, and after
   ``Response.aclose()`` until the response is collected.
@@ -130,15 +130,33 @@ def test_no_headers_on_asyncio() -> None:
         server.drop_all()
 
 
-# -- What does not ---------------------------------------------------------------------------------
-
-
-@pytest.mark.xfail(strict=True, reason="needs the source to read httpxr's response.stream")
-def test_live_events() -> None:
-    """On asyncio an event is delivered as it comes."""
+def test_live_events_on_asyncio() -> None:
+    """An event is delivered as it comes."""
     with World(Stack("asyncio", "httpxr")) as world:
         reading = world.read(world.serve(Connection(ONE, ending=Ending.SILENCE)))
-        eventually(lambda: reading.events, timeout=0.5)
+        eventually(lambda: reading.events)
+
+
+def test_silence_on_asyncio() -> None:
+    """``idle_timeout`` holds."""
+    with World(Stack("asyncio", "httpxr")) as world:
+        got = world.run(Connection(ONE, ending=Ending.SILENCE), Connection(TWO), idle_timeout=0.1)
+    assert got.data == ["one", "two"]
+    assert got.kinds == ["idle", "ended"]
+
+
+def test_close_in_a_read_on_asyncio() -> None:
+    """``aclose()`` interrupts a read, and the connection is closed with it."""
+    with World(Stack("asyncio", "httpxr")) as world:
+        server = world.serve(Connection(ONE, ending=Ending.SILENCE))
+        reading = world.read(server)
+        reading.wait_for_events(1)
+        reading.close()
+        reading.wait()
+        eventually(lambda: not server.open_connections)
+
+
+# -- What does not ---------------------------------------------------------------------------------
 
 
 def test_send_of_the_blocking_client_waits_for_the_body() -> None:

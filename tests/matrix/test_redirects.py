@@ -56,6 +56,13 @@ def test_chain_of_redirects(world: World) -> None:
     assert got.requests[20].path == "/19"
 
 
+@pytest.mark.parametrize("location", ["javascript:1", "ftp://elsewhere/", "http:x"])
+def test_redirect_to_what_is_no_place(world: World, location: str) -> None:
+    """A redirect to what is no place for a stream is final, and tells its story."""
+    _, error = world.give_up(redirect(location))
+    assert not error.failure.retryable
+
+
 def test_endless_chain_of_redirects(world: World) -> None:
     """A chain of more than 20 is final: 21 requests, and no more."""
     got, error = world.give_up(*[redirect("/again")] * 30)

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from resilient_sse.transports._framing import Framing
 
-__all__ = ["BodyBase", "Dialogue", "Origin", "Stream", "origin_of"]
+__all__ = ["BodyBase", "Dialogue", "Origin", "Stream", "is_repeatable", "origin_of"]
 
 _MOST_HEAD: Final = 100 * 1024  # bytes, as in httpcore
 _SWITCHING_PROTOCOLS: Final = 101
 _PORTS: Final = {"http": 80, "https": 443}
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
 class Origin(NamedTuple):
@@ -48,6 +49,11 @@ def origin_of(request: httpx.Request) -> Origin:
     host = url.raw_host.decode("ascii")
     server_name = request.extensions.get("sni_hostname") or host
     return Origin(url.scheme, host, url.port or _PORTS[url.scheme], server_name)
+
+
+def is_repeatable(request: httpx.Request) -> bool:
+    """Say whether sending it a second time does no harm and is possible (RFC 9110 9.2.2)."""
+    return request.method in _IDEMPOTENT and isinstance(request.stream, httpx.ByteStream)
 
 
 class Dialogue:

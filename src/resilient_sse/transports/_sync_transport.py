@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
@@ -11,7 +12,7 @@ from weakref import WeakSet
 import httpx
 
 from resilient_sse.transports._dial import Dial
-from resilient_sse.transports._dialogue import origin_of
+from resilient_sse.transports._dialogue import is_repeatable, origin_of
 from resilient_sse.transports._sync_exchange import Limits, exchange
 from resilient_sse.transports._sync_stream import SyncStream
 from resilient_sse.transports._tls import client_context
@@ -79,8 +80,19 @@ class SyncTransport(httpx.BaseTransport):
             httpx.TransportError: What httpx's own transport raises in the same situation.
         """
         origin, wire = origin_of(request), wire_of(request)
+        stream = self._take_idle(origin)
+        if stream is not None and is_repeatable(request):
+            # The server may close it in this very moment (RFC 9112 9.3.1).
+            with suppress(httpx.ReadError, httpx.RemoteProtocolError):
+                return self._exchange(origin, request, wire, stream)
+            stream = None
+        return self._exchange(origin, request, wire, stream)
+
+    def _exchange(
+        self, origin: Origin, request: httpx.Request, wire: Wire | None, stream: SyncStream | None
+    ) -> httpx.Response:
         limits = Limits(request, wire)
-        stream = self._take_idle(origin) or self._connect(origin, limits, wire)
+        stream = stream or self._connect(origin, limits, wire)
         try:
             if wire is not None:
                 wire.runs_over(stream)

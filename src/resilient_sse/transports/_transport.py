@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import httpx
 
-from resilient_sse.transports._dialogue import origin_of
+from resilient_sse.transports._dialogue import is_repeatable, origin_of
 from resilient_sse.transports._exchange import exchange
 from resilient_sse.transports._stream import AsyncioStream
 from resilient_sse.transports._tls import client_context
@@ -68,7 +69,17 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
             httpx.TransportError: What httpx's own transport raises in the same situation.
         """
         origin = origin_of(request)
-        stream = self._take_idle(origin) or await self._connect(origin, request)
+        stream = self._take_idle(origin)
+        if stream is not None and is_repeatable(request):
+            # The server may close it in this very moment (RFC 9112 9.3.1).
+            with suppress(httpx.ReadError, httpx.RemoteProtocolError):
+                return await self._exchange(origin, request, stream)
+            stream = None
+        return await self._exchange(origin, request, stream or await self._connect(origin, request))
+
+    async def _exchange(
+        self, origin: Origin, request: httpx.Request, stream: AsyncioStream
+    ) -> httpx.Response:
         try:
             return await exchange(request, stream, functools.partial(self._release, origin))
         except BaseException:

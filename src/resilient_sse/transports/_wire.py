@@ -67,6 +67,8 @@ class Wire:
             self._timer = self._start_timer(self._until - monotonic())
         if name.endswith(_OPENED):
             self._abort = _abort_of(info["return_value"])
+            if self._interrupted() or self._late:  # whoever cut the wire did not know of this
+                self.cut()
 
     def cut(self) -> None:
         """End what it runs over, if there is anything."""
@@ -97,8 +99,11 @@ class Wire:
 
         One in connecting says more: that the request was not sent.
         """
-        late = self._until is not None and monotonic() >= self._until
-        return late and not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+        return self._late and not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+
+    @property
+    def _late(self) -> bool:
+        return self._until is not None and monotonic() >= self._until
 
     def _start_timer(self, seconds: float) -> threading.Timer:
         timer = threading.Timer(seconds, self.cut)
