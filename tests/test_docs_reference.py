@@ -78,6 +78,13 @@ def test_every_public_module_is_mentioned() -> None:
     assert [name for name in with_names if name not in text] == []
 
 
+def test_descriptions_are_shown() -> None:
+    """The option that hides a module's description hides those of its members, too."""
+    pages = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+
+    assert [name for name, text in pages.items() if "show_docstring_description" in text] == []
+
+
 def comparison() -> list[list[str]]:
     """Read the rows of the README's table, without the headings within it."""
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Others\n")[2]
