@@ -65,7 +65,9 @@ class Terminal:
     @staticmethod
     def environment() -> dict[str, str]:
         """Return the environment of a program on this terminal."""
-        return {**os.environ, "TERM": "xterm-256color"}
+        # The size is the terminal's, not that of the one that the tests run in.
+        others = {name: os.environ[name] for name in os.environ if name not in {"COLUMNS", "LINES"}}
+        return {**others, "TERM": "xterm-256color"}
 
     def close(self) -> None:
         """Close both ends."""

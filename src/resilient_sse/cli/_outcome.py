@@ -150,10 +150,14 @@ def run_until_interrupted(command: Command, backend: str = "asyncio") -> Outcome
         backend: The event loop: "asyncio" or "trio".
     """
     received: list[int] = []
+    before = {number: signal.getsignal(number) for number in _ENDING}
     try:
         anyio.run(_run, command, received, backend=backend)
     except* KeyboardInterrupt:  # a second Ctrl-C, or a system without signals to wait for
         received.append(signal.SIGINT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     outcome = command.sum_up()
     return Outcome(128 + received[0], outcome.message) if received else outcome
 
