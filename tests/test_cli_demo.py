@@ -301,6 +301,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.timeout(90)
 def test_a_tail_goes_on_although_both_were_started_again(tmp_path: Path) -> None:
     """As the documentation says: a stream to play with, which survives its server."""
     port, cursor = str(free_port()), str(tmp_path / "cursor")
