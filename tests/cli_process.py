@@ -56,7 +56,11 @@ class Terminal:
 
     def __init__(self, columns: int = 100, lines: int = 30) -> None:
         self._master, self.slave = os.openpty()
-        self.options = {"stdout": self.slave, "stderr": self.slave, "env": self.environment()}
+        self.options: dict[str, Any] = {
+            "stdout": self.slave,
+            "stderr": self.slave,
+            "env": self.environment(),
+        }
         termios.tcsetwinsize(self.slave, (lines, columns))
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
