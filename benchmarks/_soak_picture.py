@@ -17,7 +17,7 @@ _SHORTEST, _LONGEST = 0.001, 1.0
 _STYLE: Final = (
     "text{font:12px sans-serif;fill:#777}"
     ".t{fill:none;stroke:#00897b;stroke-width:1}.o{fill:#e64a19;fill-opacity:.35}"
-    ".a{stroke:#999;stroke-width:1}"
+    ".a{fill:none;stroke:#999;stroke-width:1}"
 )
 
 
@@ -46,7 +46,7 @@ def _strip(report: Any, bucket: float, longest: float, top: int) -> Iterator[str
     rates = [count / bucket for count in report.throughput[:-1]] or [0.0]
     most = max(*rates, 1.0)
     right = LEFT + _PLOT_WIDTH
-    yield f'<text x="4" y="{top + 14}">{report.runtime}</text>'
+    yield f'<text x="4" y="{(top + bottom) // 2}">{report.runtime}</text>'
     yield f'<text x="{LEFT - 6}" y="{top + 10}" text-anchor="end">{most:,.0f}</text>'
     yield f'<text x="{LEFT - 6}" y="{bottom}" text-anchor="end">0</text>'
     yield f'<text x="{right + 6}" y="{top + 10}">{_LONGEST:g} s</text>'

@@ -197,20 +197,21 @@ def summary(report: Report) -> str:
     gaps = sorted(gap for _, gap in report.outages)
     worst = f"{gaps[-1]:.2f}" if gaps else "-"
     middle = f"{median(gaps) * 1000:.1f}" if gaps else "-"
+    left = ", ".join(
+        str(report.after[thing] - report.before[thing]) for thing in ("sockets", "threads", "tasks")
+    )
     grown = (report.memory_at_the_end - report.memory_at_a_tenth) / 2**20
     return (
         f"| {report.runtime} | {report.events:,} | 0 | 0 | {sum(report.kinds.values()):,} "
         f"| {len(report.kinds)} | {report.seconds:.0f} s | {report.events / report.seconds:,.0f}/s "
-        f"| {middle} ms | {worst} s | {report.before['sockets']} → {report.after['sockets']} "
-        f"| {report.before['threads']} → {report.after['threads']} "
-        f"| {report.before['tasks']} → {report.after['tasks']} | {grown:+.1f} MB |"
+        f"| {middle} ms | {worst} s | {left} | {grown:+.1f} MB |"
     )
 
 
 HEADINGS: Final = (
     "| runtime | events | lost | twice | connections | kinds of faults | time | throughput "
-    "| median outage | longest | sockets | threads | tasks | memory from 10 % on |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| median outage | longest | left over | memory |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 

@@ -23,9 +23,14 @@ needs_redis = pytest.mark.skipif(
 
 
 class RedisServer:
-    """A redis-server process on a free port of the loopback, without persistence."""
+    """A redis-server process on a free port of the loopback, without persistence.
 
-    def __init__(self) -> None:
+    Args:
+        options: More of its options.
+    """
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port: int = probe.getsockname()[1]
         self._folder = tempfile.TemporaryDirectory()
@@ -54,7 +59,7 @@ class RedisServer:
     def start(self) -> None:
         """Start it, empty, and wait until it answers."""
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--save", "", "--dir", self._folder.name]
+        command += ["--save", "", "--dir", self._folder.name, *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:

@@ -297,6 +297,39 @@ def test_a_bad_byte_does_not_kill_the_stream_as_in_openai() -> None:
     ]
 
 
+# Long lines, which are kept in pieces
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (b"data: %b\n", ServerSentEvent(data="x" * 10_000 + "\nend")),
+        (b"event: e\ndata: %b\n", ServerSentEvent("e", "x" * 10_000 + "\nend")),
+        (b"data:%b\n", ServerSentEvent(data="x" * 10_000 + "\nend")),
+        (b"id: %b\n", ServerSentEvent(data="end", id="x" * 10_000)),
+        (b": %b\n", ServerSentEvent(data="end")),
+        (b"other: %b\n", ServerSentEvent(data="end")),
+    ],
+)
+@pytest.mark.parametrize("size", [1000, 4096, 9999])
+def test_long_lines(line: bytes, event: ServerSentEvent, size: int) -> None:
+    """A line in many large chunks is read as one, whatever it is and what stands around it."""
+    stream = b"data: a\n\n" + line % (b"x" * 10_000) + b"data: end\n\ndata: b\n\n"
+    chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
+    b = ServerSentEvent(data="b", id=event.id)
+    assert _decode(*chunks) == [ServerSentEvent(data="a"), event, b]
+
+
+def test_long_lines_count() -> None:
+    """The pieces of a long line count as any other bytes do."""
+    stream = [b"data: ", b"x" * 5000, b"y" * 4999, b"\n"]
+    exact = SSEDecoder(max_event_size=10_006)
+    for chunk in [*stream, b"\n"]:
+        exact.feed(chunk)
+    with pytest.raises(EventTooLarge):
+        _feed_all(SSEDecoder(max_event_size=10_005), stream)
+
+
 # The size limit
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import random
 import time
 import tracemalloc
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from resilient_sse import _decoder
 from resilient_sse._decoder import SSEDecoder
 from resilient_sse.errors import EventTooLarge
 from tests import reference_decoder
@@ -22,6 +24,8 @@ from tests.reference_decoder import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from resilient_sse import ServerSentEvent
 
 _WORDS = [
     b"",
@@ -122,6 +126,16 @@ def _run(
     return out
 
 
+def _run_quietly(chunks: Iterable[bytes], *, limit: int | None = None) -> list[ServerSentEvent]:
+    """Feed the chunks to a decoder whose comments nobody listens to."""
+    decoder = SSEDecoder(max_event_size=limit)
+    events: list[ServerSentEvent] = []
+    with suppress(EventTooLarge):
+        for chunk in chunks:
+            events += decoder.feed(chunk)
+    return events
+
+
 @_thorough
 @given(_CHOICES)
 def test_decodes_as_the_standard_says(choices: bytes) -> None:
@@ -143,6 +157,22 @@ def test_every_chunk_size_gives_the_same(choices: bytes) -> None:
         expected = _run([stream])
         for size in (1, 2, 3, 5, 13):
             assert _run(_cut(stream, size)) == expected
+
+
+@_brief
+@given(_CHOICES, st.integers(1, 12), st.one_of(st.none(), st.integers(0, 60)))
+def test_short_cuts_for_long_streams_do_the_same_in_short_ones(
+    choices: bytes, large: int, limit: int | None
+) -> None:
+    """With the bounds lowered, all short cuts meet all words of the grammar."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_decoder, "_MANY", 1)
+        patch.setattr(_decoder, "_LARGE", large)
+        for stream in _streams(choices):
+            expected = reference_decoder.decode(stream, limit=limit)
+            for chunks in ([stream], _cut_anyhow(stream), _cut(stream, large)):
+                assert _run(chunks, limit=limit, own=True) == expected
+                assert _run_quietly(chunks, limit=limit) == expected.events
 
 
 @_brief
@@ -233,6 +263,14 @@ def _long_line(factor: int) -> list[bytes]:
     return [b"data: ", *[b"x" * 64] * (16_000 * factor), b"\n\n"]
 
 
+def _long_line_in_large_pieces(factor: int) -> list[bytes]:
+    return [b"data: ", *[b"x" * 5000] * (600 * factor), b"\n\n"]
+
+
+def _lines_one_by_one(factor: int) -> list[bytes]:
+    return [b"data: x\n"] * (10_000 * factor)
+
+
 def _many_lines(factor: int) -> list[bytes]:
     return _cut(b"data: x\n" * (25_000 * factor) + b"\n", 64)
 
@@ -245,7 +283,17 @@ def _many_blocks(factor: int) -> list[bytes]:
     return [b"data: x\n\n: c\n\n" * (25_000 * factor)]
 
 
-@pytest.mark.parametrize("make", [_long_line, _many_lines, _many_lines_at_once, _many_blocks])
+@pytest.mark.parametrize(
+    "make",
+    [
+        _long_line,
+        _long_line_in_large_pieces,
+        _lines_one_by_one,
+        _many_lines,
+        _many_lines_at_once,
+        _many_blocks,
+    ],
+)
 def test_time_is_linear(make: Callable[[int], list[bytes]]) -> None:
     """Four times the bytes take about four times as long: far from the sixteen of a quadratic."""
     assert _seconds(make(4)) < 10 * _seconds(make(1))

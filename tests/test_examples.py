@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NUMBERS = [f"message {number}" for number in range(1, 6)]
 ALL_AT_ONCE = [f"message {number} {number} 10" for number in range(1, 6)]
+ACTIONS = [
+    *["start 200", "event 1 1", "event 2 2", "event 3 3", "fault the server ended the stream"],
+    *["start 200", "event 4 4", "event 5 5", "fault the server ended the stream"],
+]
 
 # What each is given, a path on the server or nothing, and what it prints.
 EXPECTED: dict[str, tuple[str, list[str]]] = {
@@ -34,6 +39,8 @@ EXPECTED: dict[str, tuple[str, list[str]]] = {
     "from_httpxr_chat": ("/chat", ["You said: Hello! "]),
     "from_httpxr_chat_async": ("/chat", ["You said: Tell me a joke ", "25 characters"]),
     "from_httpxr_match": ("/stream", ["Update: first", "Server error: enough"]),
+    "from_launchdarkly": ("/sse", ACTIONS),
+    "from_launchdarkly_async": ("/sse", ACTIONS),
     "from_sseclient_py": (
         "/sse?all",
         [f"with_{name} ['1', '2', '3', '4', '5']" for name in ("urllib3", "requests", "httpx")],
@@ -67,8 +74,19 @@ def test_every_example_is_run() -> None:
     """None is left out."""
     others = {"herd", "llm_stream", "mcp_stream"}  # they have tests of their own
     others |= {"exactly_once_postgresql", "exactly_once_sqlite", "replicas"}  # and so have these
+    others |= {"service", "trio_workers", "fastapi_app", "flask_app", "wikimedia"}  # and these
 
     assert {path.stem for path in EXAMPLES.glob("[!_]*.py")} == set(EXPECTED) | others
+
+
+def test_every_example_is_listed() -> None:
+    """Whoever opens the folder reads what each is for, once, and every link leads somewhere."""
+    listed = re.findall(r"\]\((\S+?)\)", (EXAMPLES / "README.md").read_text(encoding="utf-8"))
+    here = [path for path in listed if "/" not in path]
+
+    assert all((EXAMPLES / path).exists() for path in listed)
+    assert len(set(here)) == len(here)
+    assert set(here) >= {path.name for path in EXAMPLES.glob("[!_]*.py")}
 
 
 def run(name: str, *arguments: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`AsyncioTransport` over real sockets, side by side with httpx's own transport."""
+"""`AsyncioTransport` and `SyncTransport` over real sockets, side by side with httpx's own."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ from resilient_sse.testing import (
     pause,
     raw,
 )
-from resilient_sse.transports import AsyncioTransport
+from resilient_sse.transports import AsyncioTransport, SyncTransport
 from resilient_sse.transports._stream import _fail
+from tests._in_threads import InThreads
 from tests.test_testing_endings import STORIES
 
 if TYPE_CHECKING:
@@ -69,7 +70,24 @@ def _httpx(**options: Any) -> httpx.AsyncBaseTransport:
     return httpx.AsyncHTTPTransport(trust_env=False, **options)
 
 
-both = pytest.mark.parametrize("make", [_ours, _httpx], ids=["ours", "httpx"])
+def _blocking(**options: Any) -> httpx.AsyncBaseTransport:
+    return InThreads(SyncTransport(**options))
+
+
+def _blocking_httpx(**options: Any) -> httpx.AsyncBaseTransport:
+    return InThreads(httpx.HTTPTransport(trust_env=False, **options))
+
+
+ours = pytest.mark.parametrize("make", [_ours, _blocking], ids=["asyncio", "blocking"])
+each = pytest.mark.parametrize(
+    "make",
+    [_ours, _blocking, _httpx, _blocking_httpx],
+    ids=["asyncio", "blocking", "httpx", "httpx blocking"],
+)
+# httpx's blocking transport takes a reset within TLS for an end.
+alike = pytest.mark.parametrize(
+    "make", [_ours, _blocking, _httpx], ids=["asyncio", "blocking", "httpx"]
+)
 
 
 def _client(transport: httpx.AsyncBaseTransport, **options: Any) -> httpx.AsyncClient:
@@ -133,7 +151,7 @@ async def _fails(
 
 
 @pytest.mark.parametrize("name", STORIES)
-@both
+@alike
 async def test_every_ending_looks_as_with_httpx(
     make: Callable[..., httpx.AsyncBaseTransport], name: str, server: ScriptedServer
 ) -> None:
@@ -144,7 +162,7 @@ async def test_every_ending_looks_as_with_httpx(
         assert await _look(client, server.url) == expected
 
 
-@both
+@each
 async def test_refused(make: Callable[..., httpx.AsyncBaseTransport]) -> None:
     """Nobody listens."""
     with socket.socket() as sock:
@@ -152,7 +170,7 @@ async def test_refused(make: Callable[..., httpx.AsyncBaseTransport]) -> None:
         await _fails(make, _url(sock), httpx.ConnectError)
 
 
-@both
+@each
 async def test_connect_timeout(make: Callable[..., httpx.AsyncBaseTransport]) -> None:
     """A host that does not answer at all."""
     with contextlib.ExitStack() as stack:
@@ -166,7 +184,7 @@ async def test_connect_timeout(make: Callable[..., httpx.AsyncBaseTransport]) ->
         await _fails(make, _url(sock), httpx.ConnectTimeout, timeout=httpx.Timeout(5, connect=0.1))
 
 
-@both
+@each
 async def test_certificate_that_nobody_signed(
     make: Callable[..., httpx.AsyncBaseTransport],
 ) -> None:
@@ -175,7 +193,7 @@ async def test_certificate_that_nobody_signed(
         await _fails(make, server.url, httpx.ConnectError)
 
 
-@both
+@each
 async def test_certificate_of_another_host(make: Callable[..., httpx.AsyncBaseTransport]) -> None:
     """TLS with a server that is trusted, but under another name."""
     async with ScriptedServer(ssl_context=_server_context()) as server:
@@ -188,7 +206,7 @@ async def test_certificate_of_another_host(make: Callable[..., httpx.AsyncBaseTr
         )
 
 
-@both
+@each
 @pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
 async def test_no_tls_behind_the_port(
     make: Callable[..., httpx.AsyncBaseTransport], says: bytes
@@ -204,7 +222,7 @@ async def test_no_tls_behind_the_port(
         await _fails(make, _url(listener.sockets[0], "https"), httpx.ConnectError)
 
 
-@both
+@each
 async def test_handshake_without_an_answer(
     make: Callable[..., httpx.AsyncBaseTransport], mute: socket.socket
 ) -> None:
@@ -213,7 +231,7 @@ async def test_handshake_without_an_answer(
     await _fails(make, _url(mute, "https"), httpx.ConnectTimeout, timeout=timeout)
 
 
-@both
+@each
 async def test_write_timeout(
     make: Callable[..., httpx.AsyncBaseTransport], mute: socket.socket
 ) -> None:
@@ -228,7 +246,7 @@ async def test_write_timeout(
     )
 
 
-@both
+@each
 async def test_illegal_header(
     make: Callable[..., httpx.AsyncBaseTransport], plain: ScriptedServer
 ) -> None:
@@ -236,13 +254,16 @@ async def test_illegal_header(
     await _fails(make, plain.url, httpx.LocalProtocolError, headers={"a": b"b\0c"})
 
 
-@both
+@each
 async def test_unsupported_protocol(make: Callable[..., httpx.AsyncBaseTransport]) -> None:
     """A URL that is not of HTTP."""
     await _fails(make, "ftp://127.0.0.1/", httpx.UnsupportedProtocol)
 
 
-async def test_answer_to_half_a_request() -> None:
+@ours
+async def test_answer_to_half_a_request(
+    make: Callable[..., httpx.AsyncBaseTransport],
+) -> None:
     """A server that answers and leaves before it has read the body is heard all the same."""
     answer = b"HTTP/1.1 413 Too Much\r\nContent-Length: 2\r\n\r\nno"
 
@@ -259,13 +280,13 @@ async def test_answer_to_half_a_request() -> None:
 
     async with (
         await asyncio.start_server(serve, "127.0.0.1", 0) as listener,
-        _client(AsyncioTransport()) as client,
+        _client(make()) as client,
     ):
         response = await client.post(_url(listener.sockets[0]), content=body())
     assert (response.status_code, response.content) == (413, b"no")
 
 
-@both
+@each
 async def test_request_bodies(
     make: Callable[..., httpx.AsyncBaseTransport], server: ScriptedServer
 ) -> None:
@@ -284,7 +305,7 @@ async def test_request_bodies(
     assert bodies == [b"c" * 9_000_000, b"a" * 300_000 + b"b", b"{}"]
 
 
-@both
+@each
 async def test_messages_without_a_body(
     make: Callable[..., httpx.AsyncBaseTransport], plain: ScriptedServer
 ) -> None:
@@ -317,7 +338,7 @@ async def test_messages_without_a_body(
     assert (head.status_code, head.content) == (200, b"")
 
 
-@both
+@each
 async def test_switched_protocol(
     make: Callable[..., httpx.AsyncBaseTransport], plain: ScriptedServer
 ) -> None:
@@ -332,7 +353,7 @@ async def test_switched_protocol(
         await stream.write(b"hello too")
 
 
-@both
+@each
 async def test_facts_about_the_connection(
     make: Callable[..., httpx.AsyncBaseTransport], server: ScriptedServer
 ) -> None:
@@ -356,10 +377,13 @@ async def test_facts_about_the_connection(
 # -- Options -----------------------------------------------------------------------------------
 
 
-async def test_socket_options_and_local_address(plain: ScriptedServer) -> None:
+@ours
+async def test_socket_options_and_local_address(
+    make: Callable[..., httpx.AsyncBaseTransport], plain: ScriptedServer
+) -> None:
     """The socket gets its options and starts where it is told."""
     plain.add(Connection(event("x"), Gate()))
-    transport = AsyncioTransport(
+    transport = make(
         socket_options=[(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)], local_address="127.0.0.2"
     )
     async with _client(transport) as client, client.stream("GET", plain.url) as response:
@@ -369,23 +393,32 @@ async def test_socket_options_and_local_address(plain: ScriptedServer) -> None:
         assert sock.getsockname()[0] == "127.0.0.2"
 
 
-async def test_socket_option_that_does_not_exist(plain: ScriptedServer) -> None:
+@ours
+async def test_socket_option_that_does_not_exist(
+    make: Callable[..., httpx.AsyncBaseTransport], plain: ScriptedServer
+) -> None:
     """What the system refuses is an error in connecting, and leaves no socket behind."""
-    async with _client(AsyncioTransport(socket_options=[(999, 999, 1)])) as client:
+    async with _client(make(socket_options=[(999, 999, 1)])) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(plain.url)
     await anyio.to_thread.run_sync(plain.wait_for_connections, 0)
 
 
-async def test_host_name(plain: ScriptedServer) -> None:
+@ours
+async def test_host_name(
+    make: Callable[..., httpx.AsyncBaseTransport], plain: ScriptedServer
+) -> None:
     """A name is resolved, and all its addresses are tried until one answers."""
     plain.add(Connection(event("x")))
-    async with _client(AsyncioTransport()) as client:
+    async with _client(make()) as client:
         got = await client.get(plain.url.replace("127.0.0.1", "localhost"))
     assert got.content == X
 
 
-async def test_unix_domain_socket(tmp_path: Path) -> None:
+@ours
+async def test_unix_domain_socket(
+    make: Callable[..., httpx.AsyncBaseTransport], tmp_path: Path
+) -> None:
     """With a path, every request goes there."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -397,7 +430,7 @@ async def test_unix_domain_socket(tmp_path: Path) -> None:
     listener = await asyncio.start_unix_server(serve, path)
     async with (
         listener,
-        _client(AsyncioTransport(uds=path)) as client,
+        _client(make(uds=path)) as client,
         client.stream("GET", "http://anywhere/") as response,
     ):
         assert response.extensions["network_stream"].get_extra_info("server_addr") == path
@@ -407,15 +440,19 @@ async def test_unix_domain_socket(tmp_path: Path) -> None:
 # -- Connections that are used again -----------------------------------------------------------
 
 
-async def test_connection_is_used_again_after_a_complete_body(server: ScriptedServer) -> None:
+@ours
+async def test_connection_is_used_again_after_a_complete_body(
+    make: Callable[..., httpx.AsyncBaseTransport], server: ScriptedServer
+) -> None:
     """A body that was read to its end leaves a connection that serves the next request."""
     server.add(*(Connection(event("x"), keep_alive=True) for _ in range(3)))
-    async with _client(AsyncioTransport(verify=_trusting()), timeout=5) as client:
+    async with _client(make(verify=_trusting()), timeout=5) as client:
         for _ in range(3):
             assert (await client.get(server.url)).content == X
     assert [request.connection for request in server.requests] == [1, 1, 1]
 
 
+@ours
 @pytest.mark.parametrize(
     "first",
     [
@@ -438,20 +475,23 @@ async def test_connection_is_used_again_after_a_complete_body(server: ScriptedSe
     ids=["connection: close", "http/1.0", "more than the length", "after the last chunk", "204"],
 )
 async def test_connection_that_cannot_be_used_again(
-    first: Connection, plain: ScriptedServer
+    make: Callable[..., httpx.AsyncBaseTransport], first: Connection, plain: ScriptedServer
 ) -> None:
     """A server that closes, or says more than it should, is called anew."""
     plain.add(first, Connection(event("x")))
-    async with _client(AsyncioTransport()) as client:
+    async with _client(make()) as client:
         await client.get(plain.url)
         assert (await client.get(plain.url)).content == X
     assert [request.connection for request in plain.requests] == [1, 2]
 
 
-async def test_connection_that_died_while_it_waited(plain: ScriptedServer) -> None:
+@ours
+async def test_connection_that_died_while_it_waited(
+    make: Callable[..., httpx.AsyncBaseTransport], plain: ScriptedServer
+) -> None:
     """A connection that the server has closed meanwhile is not used."""
     plain.add(*(Connection(event("x"), keep_alive=True) for _ in range(2)))
-    async with _client(AsyncioTransport()) as client:
+    async with _client(make()) as client:
         await client.get(plain.url)
         await anyio.to_thread.run_sync(plain.drop_all)
         assert (await client.get(plain.url)).content == X
@@ -466,10 +506,13 @@ async def test_connection_that_waited_too_long(plain: ScriptedServer) -> None:
         await anyio.to_thread.run_sync(plain.wait_for_connections, 0)
 
 
-async def test_unread_body_closes_the_connection(plain: ScriptedServer) -> None:
+@ours
+async def test_unread_body_closes_the_connection(
+    make: Callable[..., httpx.AsyncBaseTransport], plain: ScriptedServer
+) -> None:
     """Leaving a response early closes its connection, and leaving it twice does no more."""
     plain.add(Connection(forever(event("x"), pause(0.01))))
-    async with _client(AsyncioTransport()) as client:
+    async with _client(make()) as client:
         async with client.stream("GET", plain.url) as response:
             await response.aclose()
             assert isinstance(response.stream, httpx.AsyncByteStream)
@@ -564,12 +607,15 @@ async def test_cancelled_handshake(mute: socket.socket) -> None:
 # -- Timeouts and back-pressure ----------------------------------------------------------------
 
 
-async def test_read_timeout_counts_from_the_last_bytes(plain: ScriptedServer) -> None:
+@ours
+async def test_read_timeout_counts_from_the_last_bytes(
+    make: Callable[..., httpx.AsyncBaseTransport], plain: ScriptedServer
+) -> None:
     """Every byte starts the time anew, and time during which nobody reads does not count."""
     steps = [step for _ in range(4) for step in (event("x"), pause(0.12))]
     plain.add(Connection(*steps, ending=Ending.SILENCE))
     async with (
-        _client(AsyncioTransport(), timeout=httpx.Timeout(5, read=0.2)) as client,
+        _client(make(), timeout=httpx.Timeout(5, read=0.2)) as client,
         client.stream("GET", plain.url) as response,
     ):
         chunks = response.aiter_raw()
@@ -613,7 +659,10 @@ async def test_a_server_that_is_faster_than_the_reader_has_to_wait(server: Scrip
     assert received == len(block) * 400
 
 
-async def test_clean_end_of_tls_ends_the_body() -> None:
+@ours
+async def test_clean_end_of_tls_ends_the_body(
+    make: Callable[..., httpx.AsyncBaseTransport],
+) -> None:
     """What comes after the other end has said that it is done is not read."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -641,7 +690,7 @@ async def test_clean_end_of_tls_ends_the_body() -> None:
 
     async with (
         await asyncio.start_server(serve, "127.0.0.1", 0) as listener,
-        _client(AsyncioTransport(verify=_trusting())) as client,
+        _client(make(verify=_trusting())) as client,
     ):
         assert (await client.get(_url(listener.sockets[0], "https"))).content == X
 

@@ -1,8 +1,7 @@
 """The asynchronous driver: does the I/O that the session asks for, on asyncio and trio.
 
-It holds no rule. Whatever `aclose` and `reconnect` may have to interrupt happens inside one
-cancel scope, `_scope`; except that a read from our own transport needs none, because closing the
-connection ends it.
+It holds no rule. What `aclose` and `reconnect` may have to interrupt is a read, which can be
+aborted, or happens inside one cancel scope, `_scope`.
 """
 
 from __future__ import annotations
@@ -20,17 +19,18 @@ from resilient_sse import _body, _http
 from resilient_sse._client import default_async_client
 from resilient_sse._settled import Settled
 from resilient_sse._source import LAST_SAVE_SECONDS, Source, busy
+from resilient_sse._watched import close, watched
 from resilient_sse.errors import CursorError
-from resilient_sse.transports._exchange import Body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
     from typing import Self
 
     from resilient_sse._event import ServerSentEvent
     from resilient_sse._failure import Attempt
     from resilient_sse._saving import Operation
+    from resilient_sse._watched import Chunks
 
 __all__ = ["ReconnectingEventSource"]
 
@@ -40,18 +40,20 @@ T = TypeVar("T")
 class ReconnectingEventSource(Source):
     __doc__ = Source.__doc__
 
-    _chunks: AsyncIterator[bytes] | None = None
+    _chunks: Chunks | None = None
     _pulling = False
     _scope: anyio.CancelScope | None = None
     _pull_over: anyio.Event | None = None
     _acked: anyio.Event | None = None
     _saving: anyio.Lock
+    _saves_at_once = False
 
     async def __aenter__(self) -> Self:
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
         if self._settings.cursor is not None:
             self._saving = anyio.Lock(fast_acquire=True)
+            self._saves_at_once = getattr(self._settings.cursor, "saves_at_once", False)
             await self._load_cursor()
         if self._client is None:
             self._client = default_async_client()
@@ -120,7 +122,7 @@ class ReconnectingEventSource(Source):
     def _interrupt(self) -> None:
         if self._scope is not None:
             self._scope.cancel()
-        elif isinstance(self._chunks, Body):
+        elif self._chunks is not None:
             self._chunks.abort()
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
@@ -136,7 +138,7 @@ class ReconnectingEventSource(Source):
                 if not self._plain:
                     session.acknowledge()
                     if session.save_is_due(self._now()):
-                        await self._interruptible(self._save_cursor)
+                        await self._save_due()
                 if (self._ready or not self._plain) and (due := take(self._now())):
                     return due
                 if session.finished:
@@ -144,26 +146,21 @@ class ReconnectingEventSource(Source):
                     if session.owes_save:
                         await self._interruptible(partial(self._save_cursor, patient=True))
                     raise StopAsyncIteration
-                await self._advance()
+                await self._step()
         finally:
             self._pulling = False
             if self._pull_over is not None:
                 self._pull_over.set()
 
-    async def _advance(self) -> None:
-        """Open a connection or read from it, or wait for room to do so."""
+    def _step(self) -> Awaitable[None]:
+        """Choose what to do next: make room, drop the connection, open one, or read from it."""
         if not self._plain and self._session.full:
-            await self._interruptible(self._make_room)
-            return
+            return self._interruptible(self._make_room)
         if self._session.must_drop:
-            await self._drop()
-        chunks = self._chunks
-        if isinstance(chunks, Body):
-            await self._read(chunks)
-        elif chunks is None:
-            await self._interruptible(self._open)
-        else:
-            await self._interruptible(partial(self._read, chunks))
+            return self._drop()
+        if self._chunks is None:
+            return self._interruptible(self._open)
+        return self._read(self._chunks)
 
     async def _interruptible(self, step: Callable[[], Awaitable[None]]) -> None:
         """Take a step, until it is done or interrupted by `aclose` or `reconnect`."""
@@ -181,7 +178,7 @@ class ReconnectingEventSource(Source):
         else:
             await self._save_cursor(patient=True)
 
-    async def _read(self, chunks: AsyncIterator[bytes]) -> None:
+    async def _read(self, chunks: Chunks) -> None:
         error: Exception
         try:
             self._session.received(await chunks.__anext__())
@@ -240,13 +237,13 @@ class ReconnectingEventSource(Source):
         if not self._session.connected(response.status_code, headers, self._now()):
             await self._drop()
             return
-        _http.set_read_timeout(response, self._settings.idle_timeout)
-        self._chunks = _body.async_chunks(response)
+        self._chunks = watched(response, self._settings.idle_timeout)
 
     async def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
         """Send the request and follow its redirects, to a response that can be gone on with."""
         sending = await self._prepare(attempt)
         while True:
+            _http.lift_read_timeout(sending.request)
             options = _http.send_options(self._settings, sending)
             response = await self._client.send(sending.request, **options)
             verdict = _http.judge(sending, response, self._settings.content_type)
@@ -270,7 +267,7 @@ class ReconnectingEventSource(Source):
         response, self._response = self._response, None
         chunks, self._chunks = self._chunks, None
         if response is not None:
-            await _body.close(response, chunks)
+            await close(response, chunks)
         if bug := self._session.lost(error, self._now()):
             raise bug
 
@@ -292,6 +289,12 @@ class ReconnectingEventSource(Source):
 
         await self._with_store("load", use, patient=True)
 
+    async def _save_due(self) -> None:
+        if self._saves_at_once:  # there is nothing to interrupt
+            await self._save_cursor()
+        else:
+            await self._interruptible(self._save_cursor)
+
     async def _save_cursor(self, *, patient: bool = False) -> None:
         """Save the newest acknowledged cursor, one save at a time."""
         store: Any = self._settings.cursor
@@ -304,6 +307,9 @@ class ReconnectingEventSource(Source):
                 await _settle(save(self._settings.cursor_key, cursor))
                 self._session.saved(cursor)
 
+        if self._saves_at_once:  # so none can be under way
+            await self._with_store("save", use, patient=patient)
+            return
         async with self._saving:
             await self._with_store("save", use, patient=patient)
 

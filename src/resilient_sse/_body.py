@@ -13,6 +13,7 @@ import anyio
 from resilient_sse._http import encoding_of
 from resilient_sse._inflate import AsyncInflated, inflated, is_known
 from resilient_sse.transports._exchange import Body, body_of
+from resilient_sse.transports._sync_exchange import sync_body_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -25,7 +26,8 @@ def chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401 - httpx's, httpx2'
     """Read the body as raw bytes, decompressed in bounded pieces if it has to be."""
     if _is_the_clients(response):
         return iter(response.iter_bytes())
-    raw, encoding = iter(response.iter_raw()), encoding_of(response)
+    raw: Iterator[bytes] = sync_body_of(response) or iter(response.iter_raw())
+    encoding = encoding_of(response)
     return inflated(raw, encoding) if encoding else raw
 
 
@@ -58,7 +60,7 @@ async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> No
     """
     with anyio.CancelScope(shield=True), suppress(Exception):
         await response.aclose()
-    if chunks is None or isinstance(chunks, Body):
+    if chunks is None or isinstance(chunks, Body) or _is_over(chunks):
         return
     with anyio.CancelScope(shield=True) as scope, suppress(Exception):
         scope.cancel()
@@ -66,3 +68,8 @@ async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> No
             await anext(chunks)
         # Here is a body that never pauses, such as a mock's generator.
         await cast("AsyncGenerator[bytes, None]", chunks).aclose()
+
+
+def _is_over(chunks: Any) -> bool:  # noqa: ANN401
+    """Say whether a generator has ended, as after an error or a cancelled read: most have."""
+    return getattr(chunks, "ag_frame", chunks) is None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import os
 import socket
-import sys
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.request import getproxies
 
 import httpx
 
-from resilient_sse.transports import AsyncioTransport
+from resilient_sse._watched import on_trio
+from resilient_sse.transports import AsyncioTransport, SyncTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -22,6 +23,10 @@ T = TypeVar("T")
 
 # A pool's limit is for many short requests; a stream holds its connection for weeks.
 _LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+_PROXY_VARIABLES: Final = (
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+)
 # A peer that vanished is found within 30 + 3 * 10 seconds, without any heartbeat.
 # TCP_KEEPALIVE is what macOS calls TCP_KEEPIDLE.
 _KEEPALIVE_TIMES: Final = (
@@ -46,22 +51,17 @@ def default_async_client() -> httpx.AsyncClient:
     Our own transport knows asyncio and no proxies; what it does not know goes over httpx's.
     """
     direct: httpx.AsyncBaseTransport
-    if _on_trio():
+    if on_trio():
         direct = _async_transport()
     else:
         direct = AsyncioTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
     return httpx.AsyncClient(transport=direct, mounts=_mounts(_async_transport))
 
 
-def _on_trio() -> bool:
-    # Another thread may be half-way through importing trio; then this one runs nothing of it.
-    lowlevel: Any = getattr(sys.modules.get("trio"), "lowlevel", None)
-    return lowlevel is not None and lowlevel.in_trio_task()
-
-
 def default_client() -> httpx.Client:
-    """Make the client of a `SyncReconnectingEventSource`."""
-    return httpx.Client(transport=_transport(), mounts=_mounts(_transport))
+    """Make the client of a `SyncReconnectingEventSource`; proxies are left to httpx's transport."""
+    direct = SyncTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
+    return httpx.Client(transport=direct, mounts=_mounts(_transport))
 
 
 def _async_transport(proxy: str | None = None) -> httpx.AsyncHTTPTransport:
@@ -82,9 +82,18 @@ def _ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+@functools.lru_cache(maxsize=1)
+def _proxies(*_variables: str | None) -> dict[str, str]:
+    """Read the proxies anew when the environment changes.
+
+    Going through all of the environment for every source is a tenth of what opening one costs.
+    """
+    return getproxies()
+
+
 def _mounts(transport: Callable[[str], T]) -> dict[str, T | None]:
     """Read the proxies from the environment, as httpx does unless it is given a transport."""
-    proxies = getproxies()
+    proxies = _proxies(*(os.environ.get(name) for name in _PROXY_VARIABLES))
     mounts: dict[str, T | None] = {
         f"{scheme}://": transport(address if "://" in address else f"http://{address}")
         for scheme in ("http", "https", "all")

@@ -12,13 +12,13 @@ The rules (WHATWG HTML 9.2.5 and 9.2.6):
   ``data`` field. A block that the stream leaves unfinished is dropped, and moves no cursor.
 
 How a chunk travels: `_prepare` makes it LF only, `_within_limit` makes sure that no block grows
-too large, `_read` finds the block boundaries in it. Whole blocks go through `_blocks`; the lines of
-a block that began in an earlier chunk or will end in a later one go through `_lines`, which is the
-whole of the rules and works for anything. All else is a short cut for a shape that is common,
-and each says what it gained (CPython 3.11; how many times faster than without it).
+too large, `_read` finds where its last whole block ends. All up to there, with what earlier chunks
+left, is decoded and goes through `_blocks`. The rest is kept as bytes until its block ends, but for
+lines that act before that: comments and ``retry``.
+`_lines` is the whole of the rules and works for anything. All else is a short cut for a shape that
+is common, and each says what it gained (CPython 3.11; how many times faster than without it).
 
-Only the unfinished last line is kept as bytes. So everything is decoded and searched once, however
-the stream is cut up, and no character is ever decoded in two halves.
+So everything is decoded once, however the stream is cut up, and no character in two halves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import re
 import sys
 from enum import Enum, auto
 from itertools import repeat
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from resilient_sse._event import ServerSentEvent
 from resilient_sse.errors import EventTooLarge
@@ -45,7 +45,12 @@ DEFAULT_MAX_EVENT_SIZE: Final = 16 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = 10, 13
-_RUN = 3072  # characters; below, looking for a run costs more than it saves
+_MANY = 512  # characters; below, reading line by line is faster than any short cut
+_LARGE = 4096  # bytes; below, a copy costs next to nothing
+# A block of one data line, with or without a type and an id, which may not be empty; or, once, all
+# that is left.
+_COMMON = re.compile("(?:id: (.+)\n|)(?:event: (.*)\n|)(?:id: (.+)\n|)data: (.*)\n\n|(?s:(.+))")
+_HEAD = re.compile("(?:event: (.*)\n|)data: ")
 _RETRY_DIGITS = 100  # longer numbers are clamped: int() refuses 4300 digits, float() some 309
 _RETRY_MAX = 10**_RETRY_DIGITS
 # One event per chunk: 1.25 times faster than calling the class.
@@ -89,6 +94,7 @@ class SSEDecoder:
         "_event",
         "_id",
         "_limit",
+        "_long_line",
         "_named",
         "_on_comment",
         "_retry",
@@ -115,15 +121,16 @@ class SSEDecoder:
         self._limit = sys.maxsize if max_event_size is None else max_event_size
         self._awaits: _Awaits | None = _Awaits.BOM
         self._bom = b""  # what may become a byte order mark
-        # The block in progress: its fields, how many bytes its next lines may have, and its
-        # unfinished line.
+        # The block in progress: the fields of its lines that were read,
         self._data: list[str] = []
         self._named = False  # whether there is any other field than data
         self._event = ""
         self._id: str | None = None
         self._retry: int | None = None
-        self._room = self._limit
+        # the bytes that were not: of a line so long that its pieces are joined only at its end,
+        self._long_line: list[bytes] = []
         self._tail = bytearray()
+        self._room = self._limit  # and how many bytes the last and all that follow may have.
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> list[ServerSentEvent]:
         """Decode the next bytes of the stream.
@@ -139,22 +146,25 @@ class SSEDecoder:
                 no whole event before it, otherwise from the next call. From then on every call
                 raises it.
         """
+        if len(chunk) == 1 and type(chunk) is bytes and self._awaits is None:
+            # The chunk is one byte: 2.3 times faster.
+            byte = chunk[0]
+            if byte > _CR:
+                tail = self._tail
+                tail.append(byte)
+                if len(tail) > self._room:
+                    raise self._too_large()
+                return []
+            if byte == _LF and (ended := self._end_data_line()) is not None:
+                return ended
         if self._awaits is not None or _CR in chunk or type(chunk) is not bytes:
             chunk = self._prepare(chunk)
-        if _LF not in chunk:
-            # The unfinished line goes on. With one byte per chunk: 5 times faster.
-            tail = self._tail
-            tail += chunk
-            if len(tail) > self._room:
-                raise self._too_large()
-            return []
         if (
-            chunk[:6] == b"data: "
+            not self._tail
+            and chunk[:6] == b"data: "
             and chunk[-2:] == b"\n\n"
             and _LF not in (data := chunk[6:-2])
-            and len(chunk) <= self._limit
-            and self._room == self._limit
-            and not self._tail
+            and len(chunk) <= self._room == self._limit
             and self.own_ids is None
         ):
             # The chunk is one data event, as with live tokens: 2.5 times faster.
@@ -165,13 +175,27 @@ class SSEDecoder:
             self._read(chunk, events)
             return events
         end = self._within_limit(chunk)
-        if end:
-            self._read(chunk[:end], events)
+        self._read(chunk[:end], events)
         if end < len(chunk):
             error = self._too_large()
             if not events:
                 raise error
         return events
+
+    def _end_data_line(self) -> list[ServerSentEvent] | None:
+        """Take a LF behind nothing but a data line. One byte per chunk: 1.25 times faster."""
+        tail = self._tail
+        if not tail.startswith(b"data: ") or not len(tail) < self._room == self._limit:
+            return None
+        end = tail.find(b"\n")
+        if end < 0:
+            tail.append(_LF)
+            return []
+        if end < len(tail) - 1 or self.own_ids is not None:
+            return None
+        text = tail[6:end].decode("utf-8", "replace")
+        tail.clear()
+        return [_new(ServerSentEvent, ("message", text, self.last_event_id, None))]
 
     def _prepare(self, chunk: bytes | bytearray | memoryview) -> bytes:
         """Take off a byte order mark and make every line ending a LF."""
@@ -201,117 +225,143 @@ class SSEDecoder:
         """End the decoder: nothing behind an oversized block is read."""
         self._awaits = _Awaits.NOTHING
         self._tail.clear()
+        self._long_line.clear()
         self._data.clear()
         return EventTooLarge(self._limit)
 
     def _within_limit(self, chunk: bytes) -> int:
         """Find the end of the last whole line before a block gets too large."""
         line, room = 0, self._room - len(self._tail)
+        inside = self._inside_line()
         while (end := chunk.find(b"\n", line)) >= 0:
             room -= end + 1 - line
-            if end == line and not (line == 0 and self._tail):
+            if end == line and not inside:
                 room = self._limit
             if room < 0:
                 return line
             line = end + 1
+            inside = False
         return line if len(chunk) - line > room else len(chunk)
 
+    def _inside_line(self) -> bool:
+        return self._tail[-1] != _LF if self._tail else bool(self._long_line)
+
     def _read(self, chunk: bytes, events: list[ServerSentEvent]) -> None:
-        """Read a chunk that stays within the limit: the open block, whole blocks, the rest."""
-        start = self._finish_line(chunk) if self._tail else 0
-        end = chunk.rfind(b"\n") + 1
-        if self._room != self._limit and end > start:
-            if chunk[start] == _LF:
-                self._end_block(events)
-                self._room = self._limit
-                start += 1
-            else:
-                start = self._finish_block(chunk, start, end, events)
-        if end > start:
-            cut = _after_last_blank(chunk, start, end)
-            if cut > start:
-                self._blocks(chunk[start:cut].decode("utf-8", "replace"), events)
-            if end > cut:
-                self._room -= end - cut
-                self._lines(chunk[cut:end].decode("utf-8", "replace"), events)
-        if end < len(chunk):
-            self._tail += chunk[end:]
-
-    def _finish_line(self, chunk: bytes) -> int:
-        """Read the line that ends in this chunk; return where the next one starts."""
-        end = chunk.find(b"\n")
+        """Read the whole blocks that end in a chunk within the limit; keep what follows them."""
+        last = end = chunk.rfind(b"\n") + 1
+        if not last:
+            self._keep_piece(chunk)
+            return
+        if self._long_line:
+            self._read(self._end_long_line(chunk), events)
+            return
+        while end > 1 and chunk[end - 2] != _LF:
+            end = chunk.rfind(b"\n", 0, end - 1) + 1
+        if end == 1 and self._inside_line():
+            end = 0
         tail = self._tail
-        tail += chunk[:end]
-        self._room -= len(tail) + 1
-        if tail.startswith(b"data: "):
-            # Spares a copy of the text. One event of 10 MB: 1.7 times faster.
-            del tail[:6]
-            self._data.append(tail.decode("utf-8", "replace"))
-        else:
-            self._line(tail.decode("utf-8", "replace"))
-        tail.clear()
-        return end + 1
+        if end:
+            blocks = tail + chunk[:end]
+            tail.clear()
+            self._room = self._limit
+            self._blocks(blocks.decode("utf-8", "replace"), events)
+        # Lines that can wait for their block's end do. JSON in 4 KB blocks: 1.2 times faster.
+        begun = _LF in tail or self._data or self._named
+        tail += chunk[end:]
+        if end < last and (begun or _cannot_wait(tail[0], chunk[end:last])):
+            self._read_lines()
 
-    def _finish_block(
-        self, chunk: bytes, start: int, end: int, events: list[ServerSentEvent]
-    ) -> int:
-        """Read the open block's lines in this chunk; return where they end."""
-        blank = _first_blank(chunk, start)
-        text = chunk[start : end if blank < 0 else blank + 1].decode("utf-8", "replace")
-        self._lines(text, events)
-        if blank < 0:
-            self._room -= end - start
-            return end
-        self._room = self._limit
-        return blank + 1
+    def _read_lines(self) -> None:
+        """Read the lines of the unfinished block that have ended."""
+        tail = self._tail
+        end = tail.rfind(b"\n") + 1
+        self._lines(tail[:end].decode("utf-8", "replace"), [])
+        del tail[:end]
+        self._room -= end
+
+    def _keep_piece(self, chunk: bytes) -> None:
+        """Keep a piece of a line; large ones are not copied. One event of 10 MB: 4 times faster."""
+        tail = self._tail
+        if len(chunk) < _LARGE:
+            tail += chunk
+            return
+        self._read_lines()
+        piece = bytes(tail) + chunk
+        tail.clear()
+        self._room -= len(piece)
+        self._long_line.append(piece)
+
+    def _end_long_line(self, chunk: bytes) -> bytes:
+        """Read the line that ends in this chunk, without copying its data; return what follows."""
+        end = chunk.find(b"\n")
+        self._room -= len(self._tail) + end + 1
+        first, *others = self._long_line
+        is_data = first[:6] == b"data: "
+        pieces: list[bytes | bytearray]
+        pieces = [first[6:] if is_data else first, *others, self._tail, chunk[:end]]
+        line = b"".join(pieces).decode("utf-8", "replace")
+        self._long_line.clear()
+        self._tail.clear()
+        if is_data:
+            self._data.append(line)
+        else:
+            self._line(line)
+        return chunk[end + 1 :]
 
     def _blocks(self, text: str, events: list[ServerSentEvent]) -> None:
-        """Read whole blocks: runs of the same shape at a stroke, anything else line by line."""
-        if text[0] == ":" and self._on_comment is None:
-            text = _without_heartbeats(text)
-        if len(text) < _RUN or self.own_ids is not None or not self._run(text, events):
+        """Read whole blocks: many at a stroke if they allow it, otherwise line by line."""
+        if len(text) >= _MANY and not self._data and not self._named:
+            if text[0] == ":" and self._on_comment is None:
+                text = _without_heartbeats(text)
+            if self._run(text, events):
+                return
+            text = self._common_blocks(text, events)
+        if text:
             self._lines(text, events)
 
     def _run(self, text: str, events: list[ServerSentEvent]) -> bool:
-        """Read blocks that are all alike, or none."""
-        if text[:6] == "data: ":
-            return self._data_run(text, events)
-        shape = _shape(text)
-        return shape is not None and self._same_shape_run(text, shape, events)
+        """Read blocks that differ in nothing but their data; tell whether they do.
 
-    def _data_run(self, text: str, events: list[ServerSentEvent]) -> bool:
-        """Read blocks of only ``data: `` lines. One line each: 2.4 times faster; 20: 1.4 times."""
-        blocks = text[6:-2].split("\n\ndata: ")
-        inner = text.count("\n") - 2 * len(blocks)
-        if inner:
-            if text.count("\ndata: ") != inner + len(blocks) - 1:
+        Tokens: 2.2 times faster; with a type: 3 times; 20 data lines: 1.6 times.
+        """
+        head = _HEAD.match(text)
+        if head is None:
+            return False
+        blocks = text[head.end() : -2].split("\n\n" + head[0])
+        own_lines = head[0].count("\n") + 2
+        more = text.count("\n") - own_lines * len(blocks)  # which must be lines of data
+        if more:
+            if f"\n{text}".count("\ndata: ") != len(blocks) + more:
                 return False
             blocks = [block.replace("\ndata: ", "\n") for block in blocks]
-        values = zip(repeat("message"), blocks, repeat(self.last_event_id), repeat(None))
+        values = zip(repeat(head[1] or "message"), blocks, repeat(self.last_event_id), repeat(None))
         events += map(_new, repeat(ServerSentEvent), values)
+        if self.own_ids is not None:
+            self.own_ids += [False] * len(blocks)
         return True
 
-    def _same_shape_run(self, text: str, shape: _Shape, events: list[ServerSentEvent]) -> bool:
-        """Read blocks that all have these lines. Short: 2.2 times faster; 1.2 KB: 1.7 times."""
-        pieces = re.split(shape.pattern, text)  # what is between two matches, then the values
-        step = len(shape.names) + 1
-        values = {name: pieces[at::step] for at, name in enumerate(shape.names, 1)}
-        ids = values.get("id")
-        if any(pieces[::step]) or (ids and "\0" in "".join(ids)):
-            return False
-        types = values.get("event")
-        if types and not all(types):
-            types = [name or "message" for name in types]
-        if ids:
-            self.last_event_id = ids[-1]
-        rows = zip(
-            types or repeat("message"),
-            values["data"],
-            ids or repeat(self.last_event_id),
-            repeat(None),
-        )
-        events += map(_new, repeat(ServerSentEvent), rows)
-        return True
+    def _common_blocks(self, text: str, events: list[ServerSentEvent]) -> str:
+        """Read blocks as most are; return the rest, from the first other one on.
+
+        1.2 KB JSON with id: 1.7 times faster; in 4 KB blocks: 1.25 times.
+        """
+        if not text or "\0" in text:
+            return text
+        rows = _COMMON.findall(text)
+        rest: str = rows[-1][-1]
+        if rest:
+            rows.pop()
+        cursor = self.last_event_id
+        events += [
+            _new(
+                ServerSentEvent, (kind or "message", data, cursor := late or early or cursor, None)
+            )
+            for early, kind, late, data, _ in rows
+        ]
+        self.last_event_id = cursor
+        if self.own_ids is not None:
+            self.own_ids += [bool(early or late) for early, _, late, _, _ in rows]
+        return rest
 
     def _lines(self, text: str, events: list[ServerSentEvent]) -> None:
         """Read whole lines; the common fields are spelled out: 1.1 times faster."""
@@ -379,33 +429,6 @@ class SSEDecoder:
             self._retry = None
 
 
-class _Shape(NamedTuple):
-    """The fields of a block in their order, and what such a block looks like."""
-
-    names: tuple[str, ...]
-    pattern: re.Pattern[str]
-
-
-def _shape_of(*names: str) -> _Shape:
-    lines = "".join(f"{name}: ([^\n]*)\n" for name in names)
-    return _Shape(names, re.compile(lines + "\n"))
-
-
-# By the beginnings of the first two lines.
-_SHAPES = {
-    ("eve", "dat"): _shape_of("event", "data"),
-    ("id:", "dat"): _shape_of("id", "data"),
-    ("id:", "eve"): _shape_of("id", "event", "data"),
-    ("eve", "id:"): _shape_of("event", "id", "data"),
-}
-
-
-def _shape(text: str) -> _Shape | None:
-    """Guess the shape of the first block from its first two lines."""
-    second = text.find("\n") + 1
-    return _SHAPES.get((text[:3], text[second : second + 3]))
-
-
 def _without_heartbeats(text: str) -> str:
     """Leave out blocks like the first one, a comment. Nine of them per event: 3 times faster."""
     end = text.find("\n") + 2
@@ -416,20 +439,11 @@ def _without_heartbeats(text: str) -> str:
     return "".join(rest) if all(piece.endswith("\n\n") for piece in rest) else text
 
 
+def _cannot_wait(first: int, lines: bytes) -> bool:
+    """Tell whether there may be a comment or a ``retry``: they act before their block ends."""
+    return first in b":r" or b"\n:" in lines or b"\nr" in lines
+
+
 def _milliseconds(digits: str) -> int:
     digits = digits.lstrip("0")
     return int(digits or "0") if len(digits) <= _RETRY_DIGITS else _RETRY_MAX
-
-
-def _first_blank(chunk: bytes, line: int) -> int:
-    """Find the first blank line; in long lines, looking for one LF is 10 times faster than two."""
-    while (end := chunk.find(b"\n", line)) > line:
-        line = end + 1
-    return end
-
-
-def _after_last_blank(chunk: bytes, start: int, end: int) -> int:
-    """Find where whole blocks end, between the start of a block and the end of a line."""
-    while end > start + 1 and chunk[end - 2] != _LF:
-        end = chunk.rfind(b"\n", start, end - 1) + 1
-    return max(end, start)

@@ -47,7 +47,8 @@ class Delivery:
     def fill(self, events: list[ServerSentEvent], decoder: Decoder) -> int:
         """Put what the decoder returned into the queue; return how many of them are new."""
         if events:
-            events = self._fresh(events, decoder)
+            if self._delivered_ids is not None:
+                events = self._fresh(self._delivered_ids, events, decoder)
             self._before_batch = self.cursor
             self._batch = events
             self.queue.extend(reversed(events))
@@ -56,14 +57,14 @@ class Delivery:
             self._move(cursor, events)
         return len(events)
 
-    def _fresh(self, events: list[ServerSentEvent], decoder: Decoder) -> list[ServerSentEvent]:
-        """Drop the events that were delivered before, if that is asked for."""
-        if self._delivered_ids is None:
-            return events
+    def _fresh(
+        self, delivered: DeliveredIds, events: list[ServerSentEvent], decoder: Decoder
+    ) -> list[ServerSentEvent]:
+        """Drop the events that were delivered before."""
         own_ids: list[bool] | None = getattr(decoder, "own_ids", None)
         if own_ids is None:  # a decoder that cannot tell: take every id for the event's own
-            return self._delivered_ids.fresh(events, [True] * len(events))
-        fresh = self._delivered_ids.fresh(events, own_ids)
+            return delivered.fresh(events, [True] * len(events))
+        fresh = delivered.fresh(events, own_ids)
         own_ids.clear()
         return fresh
 

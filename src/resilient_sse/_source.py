@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 LAST_SAVE_SECONDS: Final = 2.0  # what leaving the block may cost if the store hangs
+CLEAN_UP_SECONDS: Final = 10.0  # how long closing a connection and a client may take
 _DEFAULT_POLICY = ExponentialBackoff()
 _DEFAULT_CURSOR_POLICY = ExponentialBackoff(wait_initial=0.1, wait_max=5.0, timeout=10.0)
 
@@ -52,7 +53,8 @@ class Source:
         cursor_key: The key in the store; "" for the URL.
         cursor_policy: Decides, like ``policy``, when a cursor store that failed is tried again;
             meanwhile events keep flowing. When it gives up, or the store has a bug, the consumer
-            gets a `CursorError`. By default that is after 10 seconds.
+            gets a `CursorError`. By default
+            ``ExponentialBackoff(wait_initial=0.1, wait_max=5.0, timeout=10.0)``.
         auto_ack: Whether asking for the next event acknowledges the one before. If not, call
             `ack`.
         max_unacked: How many events may be delivered beyond the saved cursor; then the source
@@ -62,12 +64,14 @@ class Source:
         gap: Names the event, if the server has one, that says that it cannot replay everything.
         on_gap: What to do after such an event, or when the server refuses to resume with a 4xx
             that ``policy`` does not retry: "give up", or "continue" from now, without a cursor.
-        policy: Decides after a failure how long to wait, or to give up.
+        policy: Decides after a failure how long to wait, or to give up. By default
+            ``ExponentialBackoff()``, which never gives up on what may pass.
         reset_after: Seconds of open connection that count as progress even without an event.
         retry_unsafe: Whether to send a POST or PATCH again although the server may have acted on
             it and there is no cursor to resume from.
         decoder: What makes the decoder of each connection.
-        max_event_size: The bytes that one event may take, comments included; None for no limit.
+        max_event_size: The bytes that one event may take, comments included; None for no limit. By
+            default 16 MiB.
         until: The stream ends after the first event for which this is true.
         hooks: Plain callables that get every lifecycle event.
 

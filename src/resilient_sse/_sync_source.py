@@ -19,9 +19,9 @@ import stamina
 
 from resilient_sse import _body, _http
 from resilient_sse._client import default_client
-from resilient_sse._source import Source, busy
-from resilient_sse._wire import Wire
+from resilient_sse._source import CLEAN_UP_SECONDS, Source, busy
 from resilient_sse.errors import CursorError
+from resilient_sse.transports._wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,9 +46,10 @@ class SyncReconnectingEventSource(Source):
         self._check_client("__enter__", "it takes a blocking one, such as httpx.Client")
         if not self._entered:
             self._pulling = threading.Lock()
-            self._deciding = threading.Condition()
+            self._deciding = threading.RLock()
+            self._acked = threading.Condition(self._deciding)
             self._saving = threading.Lock()
-            self._wire = Wire()
+            self._wire = Wire(lambda: self._session.interrupted)
         self._enter()
         self._load_cursor()
         if self._client is None:
@@ -73,9 +74,11 @@ class SyncReconnectingEventSource(Source):
         return self
 
     def __next__(self) -> ServerSentEvent:
+        if not self._ready:
+            return self._pull(self._session.take)
         try:
             return self._ready.pop()
-        except IndexError:
+        except IndexError:  # another thread closed the source this very moment
             return self._pull(self._session.take)
 
     def batches(self) -> Batches:
@@ -93,7 +96,7 @@ class SyncReconnectingEventSource(Source):
             return
         with self._deciding:
             self._session.close("closed", self._now())
-            self._deciding.notify_all()
+            self._acked.notify_all()
         self._wire.cut()
         if self._pulling.acquire(blocking=False):  # else the thread that pulls cleans up
             try:
@@ -121,26 +124,29 @@ class SyncReconnectingEventSource(Source):
             self._check_inside("with")
         with self._deciding:
             self._session.ack(event)
-            self._deciding.notify_all()
-        if self._left:  # nobody else will save it
-            self._save_cursor()
-        else:  # a save under way is not waited for: a hook may acknowledge, too
+            self._acked.notify_all()
+        # A save under way is not waited for: a hook may acknowledge, too. It goes on with this.
+        if self._left:  # nobody else will begin one
+            self._save_cursor(wait=False)
+        else:
             self._save_if_due(wait=False)
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
     def _pull(self, take: Callable[[float], T | None]) -> T:
         self._check_inside("with")
-        if not self._pulling.acquire(blocking=False):
+        # After the end it is held by whoever cleans up, which takes a moment.
+        if not self._pulling.acquire(timeout=CLEAN_UP_SECONDS if self._session.finished else 0):
             raise busy()
         try:
             while True:
                 if not self._plain:
                     self._acknowledge()
-                with self._deciding:
-                    due = take(self._now())
-                if due:
-                    return due
+                if self._ready or not self._plain:
+                    with self._deciding:
+                        due = take(self._now())
+                    if due:
+                        return due
                 if self._session.finished:
                     self._finish()
                     if self._session.owes_save:
@@ -170,7 +176,7 @@ class SyncReconnectingEventSource(Source):
     def _make_room(self) -> None:
         """Wait for an acknowledgement or for the store."""
         with self._deciding:
-            self._deciding.wait_for(lambda: not self._session.awaits_ack)
+            self._acked.wait_for(lambda: not self._session.awaits_ack)
         self._save_cursor(patient=True)
 
     def _read(self, chunks: Iterator[bytes]) -> None:
@@ -224,13 +230,13 @@ class SyncReconnectingEventSource(Source):
             attempt = None if session.finished else session.begin_attempt(self._now())
         if attempt is None or session.finished:  # closed during the wait, or by a hook
             return
-        with self._wire.deadline(limit) as cut:
+        with self._wire.deadline(limit):
             try:
                 response = self._answer(attempt)
             except Exception as error:
                 if session.interrupted:
                     return
-                if cut.is_set():
+                if self._wire.overdue(error):
                     msg = f"no response headers within {limit:g} s"
                     raise httpx.ReadTimeout(msg) from error
                 failure = _http.as_failure(error)
@@ -262,7 +268,7 @@ class SyncReconnectingEventSource(Source):
 
     def _prepare(self, attempt: Attempt) -> _http.Sending:
         request = _http.build_request(self._client, self._settings, attempt)
-        request.extensions["trace"] = self._wire.trace
+        request.extensions.update(self._wire.extensions)
         built = dict(request.headers)
         if self._settings.prepare_request is not None:
             request = _settled(self._settings.prepare_request(request, attempt)) or request
@@ -310,20 +316,27 @@ class SyncReconnectingEventSource(Source):
         if store is None:
             return
 
+        tried: str | None = None
+
         def use() -> None:
-            with self._deciding:
-                cursor = self._session.begin_save()
-            if cursor is not None:
+            nonlocal tried
+            if (cursor := self._unsaved()) is not None:
+                tried = cursor
                 _settled(store.save(self._settings.cursor_key, cursor))
                 with self._deciding:
                     self._session.saved(cursor)
 
-        if not self._saving.acquire(blocking=wait):
-            return
-        try:
-            self._with_store("save", use, patient=patient)
-        finally:
-            self._saving.release()
+        while self._saving.acquire(blocking=wait):
+            try:
+                self._with_store("save", use, patient=patient)
+            finally:
+                self._saving.release()
+            if self._unsaved() in {None, tried}:
+                return  # else another thread acknowledged meanwhile, and did not wait
+
+    def _unsaved(self) -> str | None:
+        with self._deciding:
+            return self._session.begin_save()
 
     def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
         """Use the store; once it fails, in a retry loop of stamina's."""

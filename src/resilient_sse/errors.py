@@ -160,10 +160,11 @@ class GiveUpError(SSEError):
     """The policy decided to stop trying.
 
     Attributes:
-        failure: The last failure.
-        failures: The failures of this outage, oldest first (the newest 100 of them).
-        url: The source's URL without userinfo, with its query values redacted.
-        last_event_id: The cursor, to resume from later.
+        failure (Failure): The last failure.
+        failures (tuple[Failure, ...]): The failures of this outage, oldest first (the newest 100
+            of them).
+        url (str): The source's URL without userinfo, with its query values redacted.
+        last_event_id (str): The cursor, to resume from later.
     """
 
     def __init__(self, *, failures: Iterable[Failure], url: str, last_event_id: str) -> None:

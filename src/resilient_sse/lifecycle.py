@@ -63,10 +63,10 @@ class ConnectionTotals:
     called for every event. Only the session writes it.
 
     Attributes:
-        events: How many events it has dispatched.
-        bytes: How many bytes of body it has received, after content decoding.
-        first_event_seconds: Seconds from the start of the attempt to its first event; None until
-            there is one.
+        events (int): How many events it has dispatched.
+        bytes (int): How many bytes of body it has received, after content decoding.
+        first_event_seconds (float | None): Seconds from the start of the attempt to its first
+            event; None until there is one.
     """
 
     __slots__ = ("bytes", "events", "first_event_seconds")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import structlog
 from anyio import to_thread
 
-from resilient_sse.cursors._keeper import Keeper
-from resilient_sse.cursors._lease import check_ttl, is_outage
+from resilient_sse.cursors._keeper import Keeper, within
+from resilient_sse.cursors._lease import check_ttl, space_of
 from resilient_sse.cursors._lease_core import Held, LeaseLost, Leases
 from resilient_sse.cursors._leased_source import LeasedSource
-from resilient_sse.cursors._redis import Redis
+from resilient_sse.cursors._redis import Redis, is_outage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["StreamGroup", "preferred_owner"]
 
 _LOOKS: Final = 5  # in the time of a lease
+_THREADS: Final = 8  # for Redis: those of the program may all be busy
+
+T = TypeVar("T")
 
 
 def preferred_owner(url: str, members: Iterable[str]) -> str:
@@ -62,7 +65,8 @@ class StreamGroup:
     ```
 
     Args:
-        client: A URL, or a ``redis.Redis`` client, which is never closed.
+        client: A URL; or a ``redis.Redis`` or ``redis.RedisCluster`` client, which is never closed.
+            Give a client of yours a ``socket_timeout`` of a quarter of ``ttl``.
         name: The group, the same in all replicas.
         urls: The streams, the same in all replicas; each is also the key of its cursor.
         ttl: Seconds that a lease lasts, and a replica counts as there without a sign of life; the
@@ -72,7 +76,7 @@ class StreamGroup:
             streams. A shared ``client`` saves most of what a stream costs.
 
     Raises:
-        ValueError: If ``ttl`` is not a positive number.
+        ValueError: If ``ttl`` is not a positive number, or the name is empty.
     """
 
     def __init__(
@@ -88,11 +92,12 @@ class StreamGroup:
         check_ttl(ttl)
         self.urls = frozenset(urls)
         self._redis = Redis(client, timeout=ttl / 4)
-        self._leases = Leases(self._redis, f"{prefix}:{{{name}}}", ttl)
+        self._leases = Leases(self._redis, space_of(prefix, name), ttl)
         self._keywords = keywords
         self._reading: dict[str, LeasedSource] = {}
         self._ended: set[str] = set()
         self._shares: tuple[object, frozenset[str]] = (None, frozenset())
+        self._threads: anyio.CapacityLimiter | None = None
 
     @property
     def reading(self) -> frozenset[str]:
@@ -108,6 +113,7 @@ class StreamGroup:
                 When it returns while the stream is still this replica's, the stream is done with
                 here. Any other exception ends this replica's share, as an exception group.
         """
+        self._threads = anyio.CapacityLimiter(_THREADS)
         keeper = Keeper(self._leases)
         keeper.start()
         try:
@@ -118,7 +124,7 @@ class StreamGroup:
         finally:
             keeper.stop()
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(self._leave)
+                await self._in_thread(within, self._leases.ttl, self._leave)
                 await self._redis.aclose()
 
     async def _look(
@@ -126,11 +132,11 @@ class StreamGroup:
     ) -> None:
         """Look who is there, hand over what is theirs and take what is ours."""
         try:
-            share = await to_thread.run_sync(self._share)
-            for url in self._reading.keys() - share:
-                await self._reading[url].aclose()
+            share = await self._in_thread(self._share)
+            for source in [self._reading[url] for url in self._reading.keys() - share]:
+                await source.aclose()
             wanted = share - self._reading.keys() - self._ended
-            for held in await to_thread.run_sync(self._acquire, wanted):
+            for held in await self._in_thread(self._acquire, wanted):
                 tasks.start_soon(self._read, held, read)
         except Exception as error:
             if not is_outage(error):
@@ -152,7 +158,7 @@ class StreamGroup:
 
     def _acquire(self, wanted: Iterable[str]) -> list[Held]:
         answers = self._leases.acquire(wanted) if wanted else {}
-        return [answer for answer in answers.values() if isinstance(answer, Held)]
+        return [answer for answer in answers.values() if isinstance(answer, Held) and answer.valid]
 
     async def _read(self, held: Held, read: Callable[[LeasedSource], Awaitable[object]]) -> None:
         source = self._reading[held.name] = LeasedSource(held, held.name, **self._keywords)
@@ -169,7 +175,7 @@ class StreamGroup:
             del self._reading[held.name]
             if held.valid:
                 with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(self._release, [held])
+                    await self._in_thread(self._release, [held])
 
     def _release(self, held: list[Held]) -> None:
         try:
@@ -178,8 +184,12 @@ class StreamGroup:
             if not is_outage(error):
                 raise
 
+    async def _in_thread(self, task: Callable[..., T], *words: object) -> T:
+        return await to_thread.run_sync(task, *words, limiter=self._threads)
+
     def _leave(self) -> None:
         try:
+            self._leases.release(list(self._leases.held.values()))
             self._leases.leave()
         except Exception as error:
             if not is_outage(error):

@@ -1,4 +1,4 @@
-"""A thread that renews leases, so that a busy event loop does not lose them."""
+"""Threads that renew leases, so that a busy event loop does not lose them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from resilient_sse.cursors._lease_core import Leases
 
 RENEWALS: Final = 4  # in the time of a lease: two may fail
@@ -16,6 +18,8 @@ RENEWALS: Final = 4  # in the time of a lease: two may fail
 class Keeper:
     """Renews what one replica holds, while it is running; ends what it could not renew in time.
 
+    These are two threads: one may wait for a Redis that hangs, the other looks at the clock.
+
     Args:
         leases: What is held.
     """
@@ -23,23 +27,22 @@ class Keeper:
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="resilient_sse leases", daemon=True)
 
     def start(self) -> None:
-        """Begin; once only."""
-        self._thread.start()
+        """Begin."""
+        every = self._leases.ttl / RENEWALS
+        for task, seconds in ((self._renew, every), (self._leases.end_expired, every / 2)):
+            threading.Thread(
+                target=self._repeat, args=(task, seconds), name="resilient_sse leases", daemon=True
+            ).start()
 
     def stop(self) -> None:
         """Renew no more."""
         self._stop.set()
 
-    def _run(self) -> None:
-        """Renew, and until it is time for that again end what expires."""
-        every = self._leases.ttl / RENEWALS
-        while not self._stop.wait(every / 2):
-            self._leases.end_expired()
-            if not self._stop.wait(every / 2):
-                self._renew()
+    def _repeat(self, task: Callable[[], object], seconds: float) -> None:
+        while not self._stop.wait(seconds):
+            task()
 
     def _renew(self) -> None:
         try:
@@ -48,3 +51,24 @@ class Keeper:
             structlog.get_logger("resilient_sse").warning(
                 "resilient_sse.lease_not_renewed", error=repr(error)
             )
+
+
+def within(seconds: float, task: Callable[[], object]) -> None:
+    """Do something that may hang; give up waiting for it after so many seconds.
+
+    Raises:
+        Exception: What the task raises in that time.
+    """
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            task()
+        except Exception as error:  # noqa: BLE001 - it is raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="resilient_sse leases", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]

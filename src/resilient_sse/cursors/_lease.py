@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import redis
+import structlog
 from anyio import to_thread
 
-from resilient_sse.cursors._keeper import Keeper
+from resilient_sse.cursors._keeper import Keeper, within
 from resilient_sse.cursors._lease_core import Held, Leases
 from resilient_sse.cursors._leased_source import LeasedSource, SyncLeasedSource
-from resilient_sse.cursors._redis import Redis
+from resilient_sse.cursors._redis import Redis, is_outage
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,9 +31,10 @@ class RedisLease:
     """The right to read a stream, held by one replica at a time.
 
     Entering the block waits until the lease is granted; a thread then renews it; leaving the block
-    gives it back. A replica that dies, stalls or is cut off loses it after ``ttl`` seconds, and one
-    that waits gets it, with the cursor. Make the source with `source`: it delivers nothing without
-    the lease, raises `LeaseLost` when it is lost, and its late saves fail.
+    gives it back. A process that dies, is stopped or cut off loses it after ``ttl`` seconds, and
+    one that waits gets it, with the cursor. Make the source with `source`: it delivers nothing
+    without the lease, raises `LeaseLost` when it is lost, and its late saves fail. One lease is for
+    one stream.
 
     ```python
     async with RedisLease("redis://localhost", "orders") as lease:
@@ -44,14 +47,15 @@ class RedisLease:
     who holds what. Those who hold a lease go on undisturbed.
 
     Args:
-        client: A URL, or a ``redis.Redis`` client, which is never closed.
-        name: The lease, the same in all replicas.
+        client: A URL; or a ``redis.Redis`` or ``redis.RedisCluster`` client, which is never closed.
+            Give a client of yours a ``socket_timeout`` of a quarter of ``ttl``.
+        name: The lease, the same in all replicas; any text that does not begin with "}".
         ttl: Seconds that the lease lasts; the same in all replicas. Another replica takes over
             that long after the last renewal, of which there are four in that time.
         prefix: What the names of the keys in Redis begin with.
 
     Raises:
-        ValueError: If ``ttl`` is not a positive number.
+        ValueError: If ``ttl`` is not a positive number, or the name is empty.
     """
 
     def __init__(
@@ -65,9 +69,10 @@ class RedisLease:
         check_ttl(ttl)
         self.name = name
         self._redis = Redis(client, timeout=ttl / 4)
-        self._leases = Leases(self._redis, f"{prefix}:{{{name}}}", ttl)
+        self._leases = Leases(self._redis, space_of(prefix, name), ttl)
         self._held: Held | None = None
-        self._keeper = Keeper(self._leases)
+        self._keeper: Keeper | None = None
+        self._in_use = self._cut_off = False
 
     @property
     def held(self) -> bool:
@@ -108,9 +113,15 @@ class RedisLease:
         return SyncLeasedSource(self._granted(), url, **keywords)
 
     def __enter__(self) -> Self:
-        while (seconds := self._ask()) is not None:
-            time.sleep(seconds)
-        return self
+        abandoned = self._begin()
+        try:
+            while (seconds := self._ask(abandoned)) is not None:
+                time.sleep(seconds)
+        except BaseException:
+            self._in_use = False
+            self._redis.close()
+            raise
+        return self._keep()
 
     def __exit__(
         self,
@@ -118,13 +129,21 @@ class RedisLease:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._give_back()
-        self._redis.close()
+        try:
+            self._give_back()
+        finally:
+            self._redis.close()
 
     async def __aenter__(self) -> Self:
-        while (seconds := await to_thread.run_sync(self._ask)) is not None:  # noqa: ASYNC110 - Redis tells nobody
-            await anyio.sleep(seconds)
-        return self
+        abandoned = self._begin()
+        try:
+            while (seconds := await self._ask_in_thread(abandoned)) is not None:  # noqa: ASYNC110 - Redis tells nobody
+                await anyio.sleep(seconds)
+        except BaseException:
+            self._in_use = False
+            self._abandon(abandoned)
+            raise
+        return self._keep()
 
     async def __aexit__(
         self,
@@ -133,10 +152,24 @@ class RedisLease:
         traceback: TracebackType | None,
     ) -> None:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(self._give_back)
-            await self._redis.aclose()
+            try:
+                await to_thread.run_sync(self._give_back)
+            finally:
+                await self._redis.aclose()
 
-    def _ask(self) -> float | None:
+    def _begin(self) -> threading.Event:
+        """Refuse a second reader; return what to set when the lease is not wanted any more."""
+        if self._in_use:
+            msg = "one block at a time may use a lease; make another RedisLease of that name"
+            raise RuntimeError(msg)
+        self._in_use, self._held = True, None
+        return threading.Event()
+
+    async def _ask_in_thread(self, abandoned: threading.Event) -> float | None:
+        # A Redis that hangs is not to keep whoever is cancelled.
+        return await to_thread.run_sync(self._ask, abandoned, abandon_on_cancel=True)
+
+    def _ask(self, abandoned: threading.Event) -> float | None:
         """Ask for the lease once; return the seconds until the next time, or None if granted."""
         look = self._leases.ttl / _LOOKS
         try:
@@ -144,17 +177,51 @@ class RedisLease:
         except Exception as error:
             if not is_outage(error):
                 raise
+            self._tell_outage(error)
             return look
+        self._cut_off = False
         if not isinstance(answer, Held):
             return min(look, answer.seconds)
-        self._held = answer
-        self._keeper.start()
+        if not answer.valid:
+            structlog.get_logger("resilient_sse").warning(
+                "resilient_sse.lease_too_short", lease=self.name, ttl=self._leases.ttl
+            )
+            return look
+        if abandoned.is_set():
+            self._release(answer)
+        else:
+            self._held = answer
         return None
 
+    def _keep(self) -> Self:
+        self._keeper = Keeper(self._leases)
+        self._keeper.start()
+        return self
+
+    def _tell_outage(self, error: Exception) -> None:
+        """Tell once of each outage, or nobody would know why nothing happens."""
+        if not self._cut_off:
+            self._cut_off = True
+            structlog.get_logger("resilient_sse").warning(
+                "resilient_sse.lease_not_reached", lease=self.name, error=repr(error)
+            )
+
+    def _abandon(self, abandoned: threading.Event) -> None:
+        """Want the lease no more: it may have been granted, or be granted in a moment."""
+        abandoned.set()
+        if self._held is not None:
+            threading.Thread(target=self._release, args=(self._held,), daemon=True).start()
+
     def _give_back(self) -> None:
-        self._keeper.stop()
+        self._in_use = False
+        if self._keeper is not None:
+            self._keeper.stop()
+        held = self._granted()
+        within(self._leases.ttl, partial(self._release, held))  # after that it is over by itself
+
+    def _release(self, held: Held) -> None:
         try:
-            self._leases.release([self._granted()])
+            self._leases.release([held])
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -171,6 +238,9 @@ def check_ttl(ttl: float) -> None:
         raise ValueError(f"ttl must be a number of seconds above 0, not {ttl!r}")
 
 
-def is_outage(error: Exception) -> bool:
-    """Say whether Redis could not be reached, or is starting or changing roles."""
-    return isinstance(error, (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError))
+def space_of(prefix: str, name: str) -> str:
+    """Return what the keys begin with; the part in braces puts them into one slot of a cluster."""
+    space = f"{prefix}:{{{name}}}"
+    if not space.partition("{")[2].partition("}")[0]:
+        raise ValueError(f"a name must not be empty, nor begin with '}}': {name!r}")
+    return space

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
-import uuid
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import structlog
+
 from resilient_sse.cursors import _scripts
-from resilient_sse.cursors._redis import cursor_of, text
+from resilient_sse.cursors._redis import Identity, cursor_of, text
 from resilient_sse.errors import CursorError
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Held:
         token: The fencing token; grows with every grant.
         until: The time of the local clock up to which it may be believed in.
         saved: The number of the last save, and the cursor.
+        reader: The source that reads under it.
     """
 
     def __init__(self, leases: Leases, name: str, token: int, until: float, cursor: str) -> None:
@@ -52,14 +55,17 @@ class Held:
         self.token = token
         self.until = until
         self.saved = (next(leases.numbers), cursor)
+        self.reader: object = None
         self._leases = leases
+        self._pid = os.getpid()
         self._over = False
-        self._watchers: list[Callable[[], object]] = []
+        self._wake: Callable[[], object] | None = None
 
     @property
     def valid(self) -> bool:
-        """Whether no other replica can hold it now."""
-        return not self._over and self._leases.clock() < self.until
+        """Whether no other replica can hold it now; a fork of this process is another one."""
+        over = self._over or self._leases.clock() >= self.until
+        return not over and os.getpid() == self._pid
 
     def check(self) -> None:
         """Raise if it is lost.
@@ -72,15 +78,21 @@ class Held:
             raise LeaseLost(self.name)
 
     def watch(self, wake: Callable[[], object]) -> None:
-        """Have this called, from any thread, when the lease is lost."""
-        self._watchers.append(wake)
+        """Have this called, from any thread, when the lease is lost; it replaces the one before."""
+        self._wake = wake
 
     def end(self) -> None:
         """Believe in it no more."""
-        if not self._over:
-            self._over = True
-            for wake in self._watchers:
-                wake()
+        if self._over:
+            return
+        self._over = True
+        try:
+            if self._wake is not None:
+                self._wake()
+        except Exception:  # noqa: BLE001 - whoever ends it has more to end
+            structlog.get_logger("resilient_sse").exception(
+                "resilient_sse.reader_not_woken", lease=self.name
+            )
 
     # -- A cursor store ------------------------------------------------------------------------
 
@@ -131,14 +143,20 @@ class Leases:
         self, redis: Redis, space: str, ttl: float, clock: Callable[[], float] | None = None
     ) -> None:
         self.redis = redis
-        self.owner = uuid.uuid4().hex
         self.ttl = ttl
         self.clock = clock or boottime
         self.numbers = itertools.count(1)
         self.held: dict[str, Held] = {}
+        self._space = space
         self._keys = [f"{space}:server", f"{space}:leases", f"{space}:cursors"]
         self._members = f"{space}:members"
         self._seen: dict[str, str] = {}
+        self._identity = Identity()
+
+    @property
+    def owner(self) -> str:
+        """The name of this replica."""
+        return self._identity.name
 
     def request(self, script: str, *words: object) -> tuple[str, list[str], list[object]]:
         """Put together what `Redis.script` takes."""
@@ -198,7 +216,7 @@ class Leases:
     def _drop(self, one: Held) -> None:
         one.end()
         if self.held.get(one.name) is one:
-            del self.held[one.name]
+            self.held.pop(one.name, None)  # perhaps another thread was faster
 
     def release(self, leases: Iterable[Held]) -> None:
         """Give leases back, so that others need not wait.
@@ -233,4 +251,5 @@ def boottime() -> float:
     return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
 
 
-_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)  # Linux has it
+# On Linux, and on macOS; elsewhere the monotonic clock is as good.
+_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from resilient_sse._async_source import ReconnectingEventSource
+from resilient_sse._source import Source
 from resilient_sse._sync_source import SyncReconnectingEventSource
+from resilient_sse.policies import ExponentialBackoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,17 +18,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# An outage of Redis is over before the lease is, or ends it.
+_CURSOR_POLICY: Final = ExponentialBackoff(wait_initial=0.1, wait_max=1.0)
 
-class LeasedSource(ReconnectingEventSource):
-    """A source that raises `LeaseLost` instead of delivering without its lease.
+
+class _Leased(Source):
+    """What both kinds of source under a lease share.
 
     Args:
         held: The lease, which is also the cursor store.
         url: The stream.
-        keywords: Those of `ReconnectingEventSource`, but ``cursor`` and ``cursor_key``.
+        keywords: Those of the source, but ``cursor`` and ``cursor_key``. A ``cursor_policy`` that
+            is not given never gives up: the lease ends when Redis cannot be reached.
     """
 
     def __init__(self, held: Held, url: str, **keywords: Any) -> None:  # noqa: ANN401 - a source's
+        keywords.setdefault("cursor_policy", _CURSOR_POLICY)
         super().__init__(url, cursor=held, cursor_key=held.name, **keywords)
         self._held = held
 
@@ -39,55 +46,47 @@ class LeasedSource(ReconnectingEventSource):
     def token(self) -> int:
         """The fencing token: grows whenever the stream changes hands."""
         return self._held.token
+
+    def _enter(self) -> None:
+        reader = self._held.reader
+        if isinstance(reader, _Leased) and not reader._left:  # noqa: SLF001 - one of us
+            msg = f"under the lease {self._held.name!r} one source at a time may read"
+            raise RuntimeError(msg)
+        super()._enter()
+        self._held.reader = self
+
+    def _checked(self, take: Callable[[float], T]) -> Callable[[float], T]:
+        """Look at the lease in the very moment of the delivery."""
+
+        def checked(now: float) -> T:
+            self._held.check()
+            return take(now)
+
+        return checked
+
+
+class LeasedSource(_Leased, ReconnectingEventSource):
+    """A source that raises `LeaseLost` instead of delivering without its lease."""
 
     async def __aenter__(self) -> Self:
+        await super().__aenter__()
         self._held.watch(_in_this_event_loop(self.reconnect))
-        return await super().__aenter__()
+        return self
 
     async def _pull(self, take: Callable[[float], T | None]) -> T:
-        return await super()._pull(_checked(self._held, take))
+        return await super()._pull(self._checked(take))
 
 
-class SyncLeasedSource(SyncReconnectingEventSource):
-    """The blocking twin of `LeasedSource`.
-
-    Args:
-        held: The lease, which is also the cursor store.
-        url: The stream.
-        keywords: Those of `SyncReconnectingEventSource`, but ``cursor`` and ``cursor_key``.
-    """
-
-    def __init__(self, held: Held, url: str, **keywords: Any) -> None:  # noqa: ANN401 - a source's
-        super().__init__(url, cursor=held, cursor_key=held.name, **keywords)
-        self._held = held
-
-    @property
-    def url(self) -> str:
-        """The stream's URL, as it was given."""
-        return self._settings.url
-
-    @property
-    def token(self) -> int:
-        """The fencing token: grows whenever the stream changes hands."""
-        return self._held.token
+class SyncLeasedSource(_Leased, SyncReconnectingEventSource):
+    """The blocking twin of `LeasedSource`."""
 
     def __enter__(self) -> Self:
-        entered = super().__enter__()
+        super().__enter__()
         self._held.watch(self.close)
-        return entered
+        return self
 
     def _pull(self, take: Callable[[float], T | None]) -> T:
-        return super()._pull(_checked(self._held, take))
-
-
-def _checked(held: Held, take: Callable[[float], T]) -> Callable[[float], T]:
-    """Look at the lease in the very moment of the delivery."""
-
-    def checked(now: float) -> T:
-        held.check()
-        return take(now)
-
-    return checked
+        return super()._pull(self._checked(take))
 
 
 def _in_this_event_loop(wake: Callable[[], object]) -> Callable[[], object]:

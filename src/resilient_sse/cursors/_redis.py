@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import re
 import uuid
 from functools import cache, partial
 from hashlib import sha1
@@ -35,27 +37,39 @@ _ANONYMOUS: Final[dict[str, None]] = (
 )
 # A pooled connection is dead after a restart of the server; a second one tells the truth.
 _RECONNECTIONS: Final = 1
+_ASYNC_CLIENTS: Final = (redis.asyncio.Redis, redis.asyncio.RedisCluster)
+# What a Redis says that cannot write for now: it starts, changes roles, lacks a replica or room.
+_PASSING: Final = re.compile(
+    r"\b(BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY|TRYAGAIN)\b"
+)
+_OUTAGES: Final = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.ReadOnlyError,
+    redis.exceptions.ClusterError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.RedisClusterException,
+    redis.exceptions.TryAgainError,
+)
+_REFUSALS: Final = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
 
 
 class Redis:
     """Runs commands on whichever of redis-py's clients fits where it is called from.
 
     Args:
-        given: A URL, of which clients are made as they are needed; or a client, ``redis.Redis`` or
-            ``redis.asyncio.Redis``, which is never closed.
+        given: A URL, of which clients are made as they are needed; or a client of redis-py,
+            blocking or for asyncio, which is never closed.
         timeout: Seconds that one command may take, with clients made here.
     """
 
     def __init__(self, given: Any, *, timeout: float = _SECONDS) -> None:  # noqa: ANN401 - redis-py's own
         self._given = given
         self._timeout = timeout
-        self._blocking: Any = None
-        self._async: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        if isinstance(given, redis.asyncio.Redis):
-            self._async = given
-        elif not isinstance(given, str):
-            self._blocking = given
+        self._is_async = isinstance(given, _ASYNC_CLIENTS)
+        self._blocking: Any = None if isinstance(given, str) or self._is_async else given
+        self._async: dict[asyncio.AbstractEventLoop, Any] = {}
 
     def call(self, command: str, *words: object) -> Any:  # noqa: ANN401 - redis-py's own
         """Run a command with the blocking client."""
@@ -92,9 +106,10 @@ class Redis:
             self._blocking.close()
 
     async def aclose(self) -> None:
-        """Close the clients that were made here."""
+        """Close the blocking client and that of this event loop, if they were made here."""
         if isinstance(self._given, str):
-            client, self._async, self._loop = self._async, None, None
+            loop = _running_loop()
+            client = None if loop is None else self._async.pop(loop, None)
             if client is not None:
                 await client.aclose()
             if self._blocking is not None:
@@ -112,17 +127,17 @@ class Redis:
 
     def _async_client(self) -> Any:  # noqa: ANN401 - redis-py's own
         """Return the client of this event loop; None where there is none (trio)."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return None
-        if isinstance(self._given, str) and self._loop is not loop:
-            self._loop = loop
+        loop = _running_loop()
+        if loop is None or not isinstance(self._given, str):
+            return self._given if loop is not None and self._is_async else None
+        if loop not in self._async:
+            for other in [other for other in self._async if other.is_closed()]:
+                del self._async[other]
             made: Any = redis.asyncio.Redis
-            self._async = made.from_url(
+            self._async[loop] = made.from_url(
                 self._given, retry=AsyncRetry(NoBackoff(), _RECONNECTIONS), **self._options()
             )
-        return self._async
+        return self._async[loop]
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -130,6 +145,21 @@ class Redis:
             "socket_connect_timeout": self._timeout,
             **_ANONYMOUS,
         }
+
+
+class Identity:
+    """Who writes: a name that no other process has, nor a fork of this one."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._name = ""
+
+    @property
+    def name(self) -> str:
+        """The name, which does not change in one process."""
+        if self._pid != (pid := os.getpid()):
+            self._pid, self._name = pid, uuid.uuid4().hex
+        return self._name
 
 
 class RedisCursorStore:
@@ -149,15 +179,16 @@ class RedisCursorStore:
     ```
 
     Args:
-        client: A URL, or a client of redis-py: ``redis.Redis`` serves every kind of source,
-            ``redis.asyncio.Redis`` those on asyncio. A client passed in is never closed.
+        client: A URL, or a client of redis-py: ``redis.Redis`` and ``redis.RedisCluster`` serve
+            every kind of source, their twins in ``redis.asyncio`` those on asyncio. A client passed
+            in is never closed; give it a ``socket_timeout``.
         prefix: What the names of the keys in Redis begin with.
     """
 
     def __init__(self, client: Any, *, prefix: str = "resilient-sse") -> None:  # noqa: ANN401 - redis-py's own
         self._redis = Redis(client)
         self._key = f"{prefix}:cursors"
-        self._writer = uuid.uuid4().hex
+        self._writer = Identity()
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -207,20 +238,39 @@ class RedisCursorStore:
         await self._redis.ascript(_scripts.KEEP, [self._key], self._words(key, last_event_id))
 
     def close(self) -> None:
-        """Close the blocking client that was made from a URL."""
+        """Close the blocking client, if it was made from a URL."""
         self._redis.close()
 
     async def aclose(self) -> None:
-        """Close the clients that were made from a URL."""
+        """Close the blocking client and that of this event loop, if made from a URL."""
         await self._redis.aclose()
 
     def _words(self, key: str, last_event_id: str) -> tuple[object, ...]:
-        return key, self._writer, next(self._numbers), last_event_id
+        return key, self._writer.name, next(self._numbers), last_event_id
 
 
 @cache
 def _digest(script: str) -> str:
     return sha1(script.encode(), usedforsecurity=False).hexdigest()  # as Redis names scripts
+
+
+def is_outage(error: Exception) -> bool:
+    """Say whether Redis cannot be reached or cannot write for now, so that waiting may help.
+
+    Redis 6 hides what happened inside a script in the middle of its message.
+    """
+    if isinstance(error, _REFUSALS):  # these are connection errors to redis-py
+        return False
+    if isinstance(error, _OUTAGES):
+        return True
+    return isinstance(error, redis.ResponseError) and bool(_PASSING.search(str(error)))
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _is_unknown(error: Exception) -> bool:

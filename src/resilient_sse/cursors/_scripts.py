@@ -35,7 +35,7 @@ local owner, ttl = ARGV[1], tonumber(ARGV[2])
 
 local known = redis.call('HMGET', server, 'run', 'since')
 local since = tonumber(known[2])
-if known[1] ~= run then
+if known[1] ~= run or since > now then
   since = now
   redis.call('HSET', server, 'run', run, 'since', string.format('%.0f', now))
 end
@@ -93,7 +93,9 @@ RENEW: Final = f"""{_LEASES}
 local answers = {{}}
 for position = 3, #ARGV, 4 do
   local name, token = ARGV[position], tonumber(ARGV[position + 1])
-  local kept = holds(name, token)
+  local _, latest, expires = lease(name)
+  local given_back = latest == token and expires == 0
+  local kept = not given_back and holds(name, token)
   if kept then
     grant(name, token, now + ttl)
     -- What this server has may be older than what the one before it was given.

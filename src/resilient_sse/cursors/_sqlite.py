@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 import weakref
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
 from resilient_sse.cursors._writer import Writer
+from resilient_sse.errors import CursorError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
 __all__ = ["SQLiteCursorStore"]
 
 _BUSY_SECONDS: Final = 5.0
+# What to do about it; see the result codes in SQLite's documentation.
+_ADVICE: Final = {
+    sqlite3.SQLITE_BUSY: "another program keeps it locked",
+    sqlite3.SQLITE_CANTOPEN: "it and its folder must be readable and writable by this user",
+    sqlite3.SQLITE_CORRUPT: "move it away, and streams begin where their servers let them",
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_IOERR: "make room on the disk, and check it",
+    sqlite3.SQLITE_NOTADB: "choose another path",
+    sqlite3.SQLITE_PERM: "it and its folder must be readable and writable by this user",
+    sqlite3.SQLITE_READONLY: "it and its folder must be readable and writable by this user",
+}
+_PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS cursors (
     key TEXT PRIMARY KEY,
@@ -56,14 +72,20 @@ class SQLiteCursorStore:
         flush_interval: Seconds from a save to its write.
 
     Raises:
-        ValueError: If ``flush_interval`` is negative.
+        ValueError: If ``flush_interval`` is negative, or ``path`` is "" or ":memory:".
     """
+
+    saves_at_once: Final = True
+    """`save` never waits, so that an event loop need not be able to interrupt it."""
 
     def __init__(self, path: str | os.PathLike[str], *, flush_interval: float = 0.05) -> None:
         if flush_interval < 0:
             raise ValueError(f"flush_interval must be 0 or more, not {flush_interval!r}")
         self._path = os.fspath(path)
+        if self._path in {"", ":memory:"}:  # to SQLite these are no files
+            raise ValueError(f"path must be that of a file, not {self._path!r}")
         self._flush_interval = flush_interval
+        self._starting = threading.Lock()
         self._start_writer()
 
     def __enter__(self) -> Self:
@@ -84,13 +106,19 @@ class SQLiteCursorStore:
         """Return the saved cursor, or None; sees what this store was given to save.
 
         Raises:
-            sqlite3.Error: If the file cannot be read.
+            CursorError: If the file cannot be used; it says what to do.
+            sqlite3.Error: If the file cannot be used for now.
         """
-        self.flush()
-        with closing(_connect(self._path)) as db:
-            row: tuple[str] | None = db.execute(
-                "SELECT cursor FROM cursors WHERE key = ?", (key,)
-            ).fetchone()
+        try:
+            self.flush()
+            with _opened(self._path) as db:
+                row: tuple[str] | None = db.execute(
+                    "SELECT cursor FROM cursors WHERE key = ?", (key,)
+                ).fetchone()
+        except sqlite3.Error as error:
+            if _code(error) in _PASSING:
+                raise
+            raise CursorError(str(error), key=key) from error
         return row[0] if row else None
 
     async def aload(self, key: str, /) -> str | None:
@@ -102,9 +130,13 @@ class SQLiteCursorStore:
 
         Raises:
             sqlite3.Error: If the write before failed. This cursor is noted all the same.
+            ValueError: If this is no text that can be encoded.
         """
+        (key + last_event_id).encode()  # else the writer could not write those of others either
         if not self._writer.running:  # closed, or it stayed with the parent of this process
-            self._start_writer()
+            with self._starting:
+                if not self._writer.running:
+                    self._start_writer()
         self._writer.put(key, last_event_id)
 
     def flush(self) -> None:
@@ -129,20 +161,50 @@ class SQLiteCursorStore:
 
         def write(saves: list[tuple[str, str]]) -> None:
             now = time.time()
-            with closing(_connect(path)) as db, db:
+            with _opened(path) as db, db:
                 db.executemany(_SAVE, [(key, cursor, now) for key, cursor in saves])
 
         self._writer = Writer(write, self._flush_interval)
         self._finalizer = weakref.finalize(self, self._writer.close)
 
 
-def _connect(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+@contextmanager
+def _opened(path: str) -> Iterator[sqlite3.Connection]:
+    """Open the file anew each time, so that it may be moved, restored or deleted meanwhile."""
     try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute(_SCHEMA)
-    except BaseException:
-        db.close()
-        raise
-    return db
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as db:
+            _prepare(db)
+            yield db
+    except sqlite3.Error as error:
+        raise _explained(path, error) from error
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    """Make the file what it is to be; of those who do so at once, all but one are told to wait."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")  # which does not wait by itself
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute(_SCHEMA)
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
+
+
+def _explained(path: str, error: sqlite3.Error) -> sqlite3.Error:
+    """Say in the same kind of error what file it is about, and what to do."""
+    advice = _ADVICE.get(_code(error), "see the documentation of SQLite")
+    if not Path(path).parent.is_dir():
+        advice = "its folder does not exist; make it"
+    explained = type(error)(f"cannot use the file {path!r}: {error} ({advice})")
+    explained.sqlite_errorcode = _code(error)
+    return explained
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the primary result code."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -20,7 +20,7 @@ class Writer:
     one step each, and a key that is set again while its older value is written is written again.
 
     Args:
-        write: Writes (key, value) pairs, oldest first, or raises.
+        write: Writes (key, value) pairs, in any order, or raises.
         interval: Seconds to gather.
     """
 
@@ -51,8 +51,8 @@ class Writer:
         if not self._scheduled:
             self._scheduled = True
             self._orders.put(None)
-        if self._error is not None:
-            raise self._error
+        if (error := self._error) is not None:
+            raise error.with_traceback(None)  # else each raise would make it longer
 
     def flush(self) -> None:
         """Write everything now, and wait for it.

@@ -1,26 +1,20 @@
-"""One request and its response over HTTP/1.1: h11 for the heads, a framing for the body."""
+"""One request and its response on asyncio."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import h11
 import httpx
 
-from resilient_sse.transports._framing import framing_of
+from resilient_sse.transports._dialogue import BodyBase, Dialogue
+from resilient_sse.transports._stream import AsyncioStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from resilient_sse.transports._framing import Framing
-    from resilient_sse.transports._stream import AsyncioStream
-
 __all__ = ["Body", "body_of", "exchange"]
-
-_MOST_HEAD: Final = 100 * 1024  # bytes, as in httpcore
-_SWITCHING_PROTOCOLS: Final = 101
 
 
 async def exchange(
@@ -36,85 +30,32 @@ async def exchange(
     Raises:
         httpx.TransportError: What httpx's own transport raises in the same situation.
     """
-    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD)
+    dialogue = Dialogue(request)
     timeouts = request.extensions.get("timeout", {})
     with suppress(httpx.WriteError):  # a server may answer before it has read everything
-        await _send(http, request, stream, timeouts.get("write"))
-    head = await _receive_head(http, stream, timeouts.get("read"))
-    stream.unread(http.trailing_data[0])
-    framing = framing_of(request.method.upper().encode(), head.status_code, [*head.headers])
-    if http.our_state is not h11.DONE:  # one side said ``Connection: close``
-        framing.reusable = False
-    return httpx.Response(
-        head.status_code,
-        headers=head.headers.raw_items(),
-        stream=Body(request, stream, framing, release),
-        extensions={
-            "http_version": b"HTTP/" + head.http_version,
-            "reason_phrase": head.reason,
-            "network_stream": stream,
-        },
-    )
+        await _send(dialogue, request.stream, stream, timeouts.get("write"))
+    while not dialogue.answered:
+        dialogue.receive(await stream.read(timeout=timeouts.get("read")))
+    stream.unread(dialogue.rest)
+    return dialogue.response(Body(request, stream, dialogue.framing(), release), stream)
 
 
 async def _send(
-    http: h11.Connection, request: httpx.Request, stream: AsyncioStream, seconds: float | None
+    dialogue: Dialogue,
+    body: Any,  # noqa: ANN401 - httpx.AsyncClient sends no other than asynchronous ones
+    stream: AsyncioStream,
+    seconds: float | None,
 ) -> None:
     """Send head and body; what is known at once goes out in one write."""
-    url = request.url
-    body: Any = request.stream  # httpx.AsyncClient sends no other than asynchronous ones
-    try:
-        ready = (
-            http.send(
-                h11.Request(method=request.method, target=url.raw_path, headers=request.headers.raw)
-            )
-            or b""
-        )
-        async for chunk in body:
-            await stream.write(ready, seconds)
-            ready = http.send(h11.Data(data=chunk)) or b""
-        ready += http.send(h11.EndOfMessage()) or b""
-    except h11.LocalProtocolError as error:
-        raise httpx.LocalProtocolError(str(error)) from error
-    await stream.write(ready, seconds)
+    ready = dialogue.begin()
+    async for chunk in body:
+        await stream.write(ready, seconds)
+        ready = dialogue.part(chunk)
+    await stream.write(ready + dialogue.end(), seconds)
 
 
-async def _receive_head(
-    http: h11.Connection, stream: AsyncioStream, seconds: float | None
-) -> h11.Response | h11.InformationalResponse:
-    while True:
-        try:
-            event = http.next_event()
-        except h11.RemoteProtocolError as error:
-            raise httpx.RemoteProtocolError(str(error)) from error
-        if isinstance(event, h11.Response):
-            return event
-        if isinstance(event, h11.InformationalResponse):
-            if event.status_code == _SWITCHING_PROTOCOLS:
-                return event
-            continue
-        data = await stream.read(timeout=seconds)
-        if not data:
-            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-        http.receive_data(data)
-
-
-class Body(httpx.AsyncByteStream):
+class Body(BodyBase[AsyncioStream], httpx.AsyncByteStream):
     """The body of a response, as raw bytes; an iterator, so that a read is one coroutine."""
-
-    def __init__(
-        self,
-        request: httpx.Request,
-        stream: AsyncioStream,
-        framing: Framing,
-        release: Callable[[AsyncioStream], None],
-    ) -> None:
-        self._request = request
-        self._timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
-        self._stream = stream
-        self._framing = framing
-        self._release = release
-        self._closed = False
 
     def __aiter__(self) -> Self:
         return self
@@ -128,28 +69,15 @@ class Body(httpx.AsyncByteStream):
                 if chunk := framing.feed(stream.take()):
                     return chunk
         except BaseException as error:
-            stream.abort()
-            if isinstance(error, httpx.RequestError):
-                error.request = self._request
+            self._broken_by(error)
             raise
-        if framing.error:
-            stream.abort()
-            raise httpx.RemoteProtocolError(framing.error, request=self._request)
+        self._check_end()
         raise StopAsyncIteration
-
-    def abort(self) -> None:
-        """Close the connection at once; a read that is pending in another task fails."""
-        self._stream.abort()
 
     async def aclose(self) -> None:
         """Let go of the connection, which can be used again if the body was read to its end."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._framing.open or not self._framing.reusable:
+        if self._let_go():
             await self._stream.aclose()
-        else:
-            self._release(self._stream)
 
 
 def body_of(response: Any) -> Body | None:  # noqa: ANN401 - of any client

@@ -11,23 +11,21 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
-import selectors
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from resilient_sse.transports._sockets import is_readable
 from resilient_sse.transports._tls import TLS
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-__all__ = ["AsyncioStream", "SocketOption"]
+    from resilient_sse.transports._sockets import SocketOption
 
-SocketOption: TypeAlias = (
-    tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
-)
+__all__ = ["AsyncioStream"]
 
 _ADDRESSES: Final = {"client_addr": "sockname", "server_addr": "peername"}
 _MOST_BUFFERED: Final = 64 * 1024
@@ -137,21 +135,18 @@ class AsyncioStream(asyncio.Protocol):
             self.unread(data[max_bytes:])
         return data[:max_bytes]
 
-    async def wait(self, seconds: float | None) -> None:
-        """Wait until there is something to `take`; the first half of `read`."""
-        if self._reading is not None:
+    def wait(self, seconds: float | None) -> asyncio.Future[None]:
+        """Return what is done when there is something to `take`; the first half of `read`."""
+        if self._reading is not None and not self._reading.done():
             raise RuntimeError("another task is reading from this connection")
-        self._reading = self._loop.create_future()
+        reading = self._reading = self._loop.create_future()
         if seconds is None:
             self._deadline = math.inf
         else:
             self._deadline = self._loop.time() + seconds
             if self._deadline < self._due:
                 self._arm()
-        try:
-            await self._reading
-        finally:
-            self._reading = None
+        return reading
 
     def take(self) -> bytes:
         """Return all that has been received, ``b""`` at the end; the second half of `read`."""
@@ -288,8 +283,10 @@ class AsyncioStream(asyncio.Protocol):
 
     async def aclose(self) -> None:
         """Close the connection at once; a read that is pending in another task fails."""
+        closing = self._over  # then asyncio closes the socket in this round
         self.abort()
-        await asyncio.sleep(0)  # asyncio closes the socket in its next round
+        if not closing:
+            await asyncio.sleep(0)  # asyncio closes the socket in its next round
 
     def _end(self, broken: str = "", cause: BaseException | None = None) -> None:
         if not self._over:
@@ -376,7 +373,7 @@ class AsyncioStream(asyncio.Protocol):
         if info == "ssl_object":
             return self._tls and self._tls.object
         if info == "is_readable":
-            return self._over or _is_readable(self._transport.get_extra_info("socket"))
+            return self._over or is_readable(self._transport.get_extra_info("socket"))
         if info in _ADDRESSES:
             address: Any = self._transport.get_extra_info(_ADDRESSES[info])
             return address if isinstance(address, str) else address[:2]
@@ -389,12 +386,6 @@ def _is_ip_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_readable(sock: Any) -> bool:  # noqa: ANN401 - what the event loop wraps a socket in
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock.fileno(), selectors.EVENT_READ)
-        return bool(selector.select(0))
 
 
 def _fail(waiter: asyncio.Future[None], error: Exception) -> None:

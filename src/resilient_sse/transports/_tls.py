@@ -9,12 +9,21 @@ import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+import httpx
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["TLS"]
+__all__ = ["TLS", "client_context"]
 
 _RECORD: Final = 16 * 1024  # the most that one TLS record carries (RFC 8446 5.1)
+
+
+def client_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:  # noqa: FBT001 - as in httpx
+    """Make the context of a transport, given what to trust, as in httpx."""
+    context = httpx.create_ssl_context(verify=verify)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class TLS:

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import httpx
 
+from resilient_sse.transports._dialogue import origin_of
 from resilient_sse.transports._exchange import exchange
 from resilient_sse.transports._stream import AsyncioStream
+from resilient_sse.transports._tls import client_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-    from resilient_sse.transports._stream import SocketOption
+    from resilient_sse.transports._dialogue import Origin
+    from resilient_sse.transports._sockets import SocketOption
 
 __all__ = ["AsyncioTransport"]
-
-_PORTS: Final = {"http": 80, "https": 443}
-
-
-class _Origin(NamedTuple):
-    scheme: str
-    host: str
-    port: int
-    server_name: str
 
 
 class AsyncioTransport(httpx.AsyncBaseTransport):
@@ -65,7 +59,7 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         self._socket_options = tuple(socket_options)
         self._keepalive_expiry = keepalive_expiry
         self._streams: WeakSet[AsyncioStream] = WeakSet()  # the event loop holds the open ones
-        self._idle: dict[_Origin, dict[AsyncioStream, asyncio.TimerHandle]] = {}
+        self._idle: dict[Origin, dict[AsyncioStream, asyncio.TimerHandle]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response, whose body is read from the connection.
@@ -73,7 +67,7 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: What httpx's own transport raises in the same situation.
         """
-        origin = _origin(request)
+        origin = origin_of(request)
         stream = self._take_idle(origin) or await self._connect(origin, request)
         try:
             return await exchange(request, stream, functools.partial(self._release, origin))
@@ -91,7 +85,7 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
         self._idle.clear()
         await asyncio.sleep(0)  # asyncio closes the sockets in its next round
 
-    async def _connect(self, origin: _Origin, request: httpx.Request) -> AsyncioStream:
+    async def _connect(self, origin: Origin, request: httpx.Request) -> AsyncioStream:
         timeout = request.extensions.get("timeout", {}).get("connect")
         stream = await AsyncioStream.connect(
             self._uds or (origin.host, origin.port),
@@ -106,18 +100,16 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
 
     @functools.cached_property
     def _ssl_context(self) -> ssl.SSLContext:
-        context = httpx.create_ssl_context(verify=self._verify)
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+        return client_context(self._verify)
 
     # -- Connections that wait for another request ----------------------------------------------
 
-    def _release(self, origin: _Origin, stream: AsyncioStream) -> None:
+    def _release(self, origin: Origin, stream: AsyncioStream) -> None:
         loop = asyncio.get_running_loop()
         timer = loop.call_later(self._keepalive_expiry, self._expire, origin, stream)
         self._idle.setdefault(origin, {})[stream] = timer
 
-    def _take_idle(self, origin: _Origin) -> AsyncioStream | None:
+    def _take_idle(self, origin: Origin) -> AsyncioStream | None:
         """Return the connection that was used last, if it is still good."""
         idle = self._idle.get(origin)
         while idle:
@@ -128,20 +120,9 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
             stream.abort()
         return None
 
-    def _expire(self, origin: _Origin, stream: AsyncioStream) -> None:
+    def _expire(self, origin: Origin, stream: AsyncioStream) -> None:
         stream.abort()
         idle = self._idle[origin]
         del idle[stream]
         if not idle:
             del self._idle[origin]
-
-
-def _origin(request: httpx.Request) -> _Origin:
-    url = request.url
-    if url.scheme not in _PORTS:
-        raise httpx.UnsupportedProtocol(
-            f"the URL must begin with http:// or https://, not {url.scheme}://"
-        )
-    host = url.raw_host.decode("ascii")
-    server_name = request.extensions.get("sni_hostname") or host
-    return _Origin(url.scheme, host, url.port or _PORTS[url.scheme], server_name)

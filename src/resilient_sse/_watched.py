@@ -1,0 +1,150 @@
+"""Reading a body under watch: a pending read ends when it is aborted, or when nothing comes.
+
+A cancel scope around every read, and a timeout of the client's own inside it, cost more than all
+else that happens between socket and consumer. On asyncio this does without: it cancels the task
+that waits, as `asyncio.timeout` does, and one timer a connection looks at the deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import anyio
+import httpx
+
+from resilient_sse import _body, _http
+from resilient_sse.transports._exchange import Body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["Chunks", "close", "on_trio", "watched"]
+
+_ABORTED: Final = "the connection was closed on this side"
+_IDLE: Final = "no bytes came in time"
+
+
+def watched(response: Any, seconds: float | None) -> Chunks:  # noqa: ANN401 - the client's own
+    """Return the chunks of a response's body, which may be aborted from another task.
+
+    Args:
+        response: The response.
+        seconds: How long a read may wait for a byte; None for no limit.
+    """
+    chunks = _body.async_chunks(response)
+    if isinstance(chunks, Body):  # which does both by itself
+        _http.set_read_timeout(response, seconds)
+        return chunks
+    _http.set_read_timeout(response, None)
+    limit = math.inf if seconds is None else seconds
+    return InScope(chunks, limit) if on_trio() else OnTask(chunks, limit)
+
+
+async def close(response: Any, chunks: Chunks | None) -> None:  # noqa: ANN401
+    """Close a response whose body may have been read under watch."""
+    if isinstance(chunks, OnTask | InScope):
+        await _body.close(response, chunks.let_go())
+    else:
+        await _body.close(response)
+
+
+def on_trio() -> bool:
+    """Say whether this task is one of trio's."""
+    # Another thread may be half-way through importing trio; then this one runs nothing of it.
+    lowlevel: Any = getattr(sys.modules.get("trio"), "lowlevel", None)
+    return lowlevel is not None and lowlevel.in_trio_task()
+
+
+class OnTask:
+    """Interrupts a read by cancelling its task once, and taking that back (`asyncio.timeout`)."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], seconds: float) -> None:
+        self._chunks = chunks
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[Any] | None = None  # while it reads
+        self._why: Exception | None = None
+        self._deadline = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __anext__(self) -> bytes:
+        task: Any = asyncio.current_task(self._loop)
+        self._task = task
+        cancelling = task.cancelling()
+        self._deadline = monotonic() + self._seconds
+        if self._timer is None and self._seconds < math.inf:
+            self._timer = self._loop.call_later(self._seconds, self._look_at_deadline)
+        try:
+            return await self._chunks.__anext__()
+        except asyncio.CancelledError:
+            if self._why is None or task.cancelling() > cancelling + 1:
+                raise  # somebody else wants it to end, too
+            raise self._why from None
+        finally:
+            self._task = None
+            if self._why is not None:
+                self._why = None
+                task.uncancel()
+
+    def abort(self) -> None:
+        """Have the read that is pending in another task fail."""
+        self._interrupt(httpx.ReadError(_ABORTED))
+
+    def let_go(self) -> AsyncIterator[bytes]:
+        """Stop watching; return what is to be closed."""
+        if self._timer is not None:
+            self._timer.cancel()
+        return self._chunks
+
+    def _look_at_deadline(self) -> None:
+        self._timer = None
+        if self._task is None:
+            return
+        left = self._deadline - monotonic()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look_at_deadline)
+        else:
+            self._interrupt(httpx.ReadTimeout(_IDLE))
+
+    def _interrupt(self, why: Exception) -> None:
+        # A task that is not waiting, but runs, would be cancelled wherever it waits next.
+        waits = self._task is not None and self._task is not asyncio.current_task(self._loop)
+        if self._task is not None and waits and self._why is None:
+            self._why = why
+            self._task.cancel()
+
+
+class InScope:
+    """Interrupts a read by a cancel scope around it, which is what trio has."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], seconds: float) -> None:
+        self._chunks = chunks
+        self._seconds = seconds
+        self._scope: anyio.CancelScope | None = None  # while it reads
+        self._aborted = False
+
+    async def __anext__(self) -> bytes:
+        deadline = anyio.current_time() + self._seconds
+        try:
+            with anyio.CancelScope(deadline=deadline) as self._scope:
+                return await self._chunks.__anext__()
+        finally:
+            self._scope = None
+        raise httpx.ReadError(_ABORTED) if self._aborted else httpx.ReadTimeout(_IDLE)
+
+    def abort(self) -> None:
+        """Have the read that is pending in another task fail."""
+        self._aborted = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def let_go(self) -> AsyncIterator[bytes]:
+        """Stop watching; return what is to be closed."""
+        return self._chunks
+
+
+Chunks: TypeAlias = Body | OnTask | InScope

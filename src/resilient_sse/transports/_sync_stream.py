@@ -1,0 +1,258 @@
+"""One connection for a thread: bytes in, bytes out, TLS if it is asked for.
+
+TLS is the one without I/O, so that the socket is never anything but a socket: another thread may
+shut it down at any moment, and a read then ends at once.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from resilient_sse.transports._dial import addresses_of
+from resilient_sse.transports._sockets import is_readable, shut_down
+from resilient_sse.transports._tls import TLS
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+    from resilient_sse.transports._dial import Dial
+
+__all__ = ["SyncStream"]
+
+_CLOSED_HERE: Final = "the connection was closed on this side"
+_RECEIVED_AT_ONCE: Final = 64 * 1024
+
+
+class SyncStream:
+    """A connection, in the shape of ``httpcore.NetworkStream``.
+
+    It raises httpx's exceptions. `connect` makes one. It belongs to one thread, but for `abort`.
+    """
+
+    __slots__ = ("__weakref__", "_aborted", "_limit", "_sock", "_tls", "_unread")
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take over a connected socket."""
+        self._sock = sock
+        self._limit: float | None = None
+        sock.settimeout(None)
+        self._tls: TLS | None = None
+        self._unread = b""
+        self._aborted = False
+
+    @classmethod
+    def connect(
+        cls, dial: Dial, where: tuple[str, int] | str, within: float | None = None
+    ) -> SyncStream:
+        """Open a connection.
+
+        Args:
+            dial: What connects.
+            where: Host and port, or the path of a Unix domain socket.
+            within: Seconds; None for no limit.
+
+        Raises:
+            httpx.ConnectError: It cannot be opened.
+            httpx.ConnectTimeout: Nor within this time.
+        """
+        until = math.inf if within is None else monotonic() + within
+        try:
+            return cls(dial.connect(addresses_of(where), until))
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(f"no connection within {within} s") from error
+        except (OSError, UnicodeError) as error:
+            raise httpx.ConnectError(str(error)) from error
+
+    # -- Reading -------------------------------------------------------------------------------
+
+    def read(self, max_bytes: int | None = None, timeout: float | None = None) -> bytes:
+        """Return what has been received, or wait for it; ``b""`` at the end.
+
+        Args:
+            max_bytes: At most so many; None for all there are.
+            timeout: Seconds; None for no limit.
+
+        Raises:
+            httpx.ReadTimeout: Nothing came in time. The connection stays open.
+            httpx.ReadError: The connection broke, or this side closed it.
+        """
+        data = self.receive(timeout)
+        if max_bytes is not None and len(data) > max_bytes:
+            self.unread(data[max_bytes:])
+            data = data[:max_bytes]
+        return data
+
+    def receive(self, seconds: float | None) -> bytes:
+        """Read all there is, as `read` does; a call less for each read of a body."""
+        if self._unread:
+            data, self._unread = self._unread, b""
+            return data
+        if self._tls is not None:
+            return self._receive_by(self._tls, seconds)
+        return self._receive(seconds)
+
+    def unread(self, data: bytes) -> None:
+        """Put back what was read too far."""
+        self._unread = data + self._unread
+
+    def _receive(self, seconds: float | None) -> bytes:
+        try:
+            if seconds != self._limit:
+                self._set_limit(seconds)
+            data = self._sock.recv(_RECEIVED_AT_ONCE)
+        except OSError as error:
+            raise self._read_error(error) from error
+        if not data and self._aborted:
+            raise httpx.ReadError(_CLOSED_HERE)
+        return data
+
+    def _receive_by(self, tls: TLS, seconds: float | None) -> bytes:
+        """Receive what the other end said within TLS."""
+        while not tls.ended:
+            data = self._receive(seconds)
+            if not data:
+                return b""
+            plain = tls.receive(data)
+            self._answer(tls)
+            if plain:
+                return plain
+        if tls.error is not None:
+            raise httpx.ReadError(str(tls.error)) from tls.error
+        return b""
+
+    def _read_error(self, error: OSError) -> httpx.TransportError:
+        if self._aborted:
+            return httpx.ReadError(_CLOSED_HERE)
+        # With a number it is the system's own timeout: TCP has given up.
+        if isinstance(error, TimeoutError) and error.errno is None:
+            return httpx.ReadTimeout("no bytes came in time")
+        return httpx.ReadError(str(error))
+
+    def _set_limit(self, seconds: float | None) -> None:
+        if seconds is not None and seconds <= 0:  # to a socket that means something else
+            raise TimeoutError
+        self._sock.settimeout(seconds)
+        self._limit = seconds
+
+    # -- Writing -------------------------------------------------------------------------------
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of it.
+
+        Args:
+            buffer: What to send.
+            timeout: Seconds that the other end may take none of it; None for no limit.
+
+        Raises:
+            httpx.WriteTimeout: It took longer.
+            httpx.WriteError: The connection is broken.
+        """
+        try:
+            self._set_limit(timeout)
+            rest = memoryview(buffer if self._tls is None else self._tls.encrypt(buffer))
+            while rest:
+                rest = rest[self._sock.send(rest) :]
+        except TimeoutError as error:
+            raise httpx.WriteTimeout("the write timed out") from error
+        except OSError as error:
+            raise httpx.WriteError(str(error)) from error
+
+    def _answer(self, tls: TLS) -> None:
+        """Send what TLS has to say by itself."""
+        if answer := tls.to_send():
+            with suppress(OSError):  # whoever reads on will hear of it, after what came before
+                self._sock.sendall(answer)
+
+    # -- TLS -----------------------------------------------------------------------------------
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str, timeout: float | None = None
+    ) -> SyncStream:
+        """Speak TLS from here on.
+
+        Args:
+            ssl_context: What to trust.
+            server_hostname: Whom the certificate must name.
+            timeout: Seconds; None for no limit.
+
+        Raises:
+            httpx.ConnectError: The handshake failed.
+            httpx.ConnectTimeout: It took too long.
+        """
+        tls = TLS(ssl_context, server_hostname)
+        until = math.inf if timeout is None else monotonic() + timeout
+        try:
+            self._shake_hands(tls, until)
+        except httpx.ReadTimeout as error:
+            raise httpx.ConnectTimeout(f"no TLS connection within {timeout} s") from error
+        except httpx.ReadError as error:
+            raise httpx.ConnectError(str(error)) from error
+        if not tls.established:
+            why = str(tls.error or "the server left during the handshake")
+            raise httpx.ConnectError(why) from tls.error
+        self._tls = tls
+        return self
+
+    def _shake_hands(self, tls: TLS, until: float) -> None:
+        tls.shake_hands()
+        self._answer(tls)
+        while not (tls.established or tls.ended):
+            data = self._receive(None if until == math.inf else until - monotonic())
+            if not data:
+                return
+            self._unread += tls.receive(data)
+            self._answer(tls)
+
+    # -- The end -------------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        """End the connection, from any thread; a read that is pending in another one fails."""
+        self._aborted = True
+        shut_down(self._sock)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.abort()
+        self._sock.close()
+
+    # -- Looking inside ------------------------------------------------------------------------
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is no TLS."""
+        return self._tls is None
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can be sent: the connection is open and nothing is unread."""
+        return not (self._aborted or self._unread or is_readable(self._sock))
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - as in httpcore
+        """Return a fact about the connection, or None.
+
+        Args:
+            info: ``socket``, ``ssl_object``, ``client_addr``, ``server_addr`` or ``is_readable``.
+        """
+        match info:
+            case "socket":
+                return self._sock
+            case "ssl_object":
+                return self._tls and self._tls.object
+            case "is_readable":
+                return self._aborted or bool(self._unread) or is_readable(self._sock)
+            case "client_addr":
+                return _short(self._sock.getsockname())
+            case "server_addr":
+                return _short(self._sock.getpeername())
+            case _:
+                return None
+
+
+def _short(address: Any) -> Any:  # noqa: ANN401 - every family has its own
+    return address if isinstance(address, str) else address[:2]

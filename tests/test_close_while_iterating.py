@@ -1,0 +1,46 @@
+"""Closing a blocking source from another thread in the very moment its consumer asks for more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+
+from resilient_sse import SyncReconnectingEventSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class SlowlyClosed(httpx.SyncByteStream):
+    """One event, and a connection that takes its time to close."""
+
+    def __init__(self) -> None:
+        self.closing = threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"data: one\n\n"
+
+    def close(self) -> None:
+        """Take a moment."""
+        self.closing.set()
+        time.sleep(0.2)
+
+
+def test_asking_while_another_thread_closes_ends_the_iteration() -> None:
+    """The thread that closes is no second consumer."""
+    body = SlowlyClosed()
+    headers = {"Content-Type": "text/event-stream"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=body))
+    with (
+        httpx.Client(transport=transport) as client,
+        SyncReconnectingEventSource("http://example.com", client=client) as source,
+    ):
+        assert next(source).data == "one"
+        closer = threading.Thread(target=source.close)
+        closer.start()
+        assert body.closing.wait(10)
+        assert list(source) == []
+        closer.join()

@@ -1,0 +1,491 @@
+"""What may go wrong around a lease: forks, hangs, cancellations, and a Redis that says no."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from resilient_sse import Failure, FailureKind
+from resilient_sse.cursors import LeasedSource, LeaseLost, RedisLease, StreamGroup
+from resilient_sse.cursors._keeper import Keeper
+from resilient_sse.cursors._lease_core import Held, Leases, Waiting
+from resilient_sse.cursors._redis import Redis, is_outage
+from tests.redis_server import RedisServer, needs_redis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from resilient_sse.testing import HistoryServer
+
+pytestmark = needs_redis
+
+TTL = 0.4
+NEVER = 1e9
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """A server for one test, which may do with it what it likes."""
+    with RedisServer() as running:
+        yield running
+
+
+def grant(leases: Leases, name: str = "x") -> Held:
+    """Ask until the lease is granted."""
+    while not isinstance(held := leases.acquire([name])[name], Held):
+        time.sleep(held.seconds)
+    return held
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@contextmanager
+def hanging(server: RedisServer) -> Iterator[Callable[[], None]]:
+    """Have the server accept connections and answer nothing, from when what it yields is called."""
+    try:
+        yield lambda: server.signal(signal.SIGSTOP)
+    finally:
+        server.signal(signal.SIGCONT)
+
+
+# -- Processes -------------------------------------------------------------------------------------
+
+
+def test_a_process_that_wakes_up_after_its_time_delivers_nothing(
+    server: RedisServer, sse_history: HistoryServer
+) -> None:
+    """SIGSTOP with 99 events in its queue; another replica takes over; its late save fails, too."""
+    for number in range(1, 101):
+        sse_history.publish(str(number))
+    program = f"""
+from resilient_sse.cursors import LeaseLost, RedisLease
+with RedisLease({server.url!r}, "x", ttl={TTL}) as lease:
+    with lease.sync_source({sse_history.url!r}, auto_ack=False) as source:
+        first = next(source)
+        print(first.id, flush=True)
+        input()
+        source.ack(first)
+        for action in (lambda: next(source), lambda: lease._held.save("", first.id)):
+            try:
+                print("done:", action(), flush=True)
+            except LeaseLost:
+                print("lost", flush=True)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "1\n"
+        reader.send_signal(signal.SIGSTOP)
+        other = grant(Leases(Redis(server.client), "resilient-sse:{x}", TTL))
+        other.save("", "50")
+        reader.send_signal(signal.SIGCONT)
+        reader.stdin.write("\n")
+        reader.stdin.flush()
+        assert reader.stdout.read() == "lost\nlost\n"
+    assert server.client.hget("resilient-sse:{x}:cursors", "x").endswith(b" 50")
+
+
+def test_a_forked_process_is_a_replica_of_its_own(server: RedisServer) -> None:
+    """A lease made before the fork is asked for by both, and one of them gets it."""
+    program = f"""
+import os, sys
+from resilient_sse.cursors import RedisLease
+lease = RedisLease({server.url!r}, "x", ttl={TTL})
+with lease:
+    made = lease._held
+    child = os.fork()
+    if not child:
+        again = lease._leases.acquire(["x"])["x"]
+        os._exit(made.valid or type(again).__name__ != "Waiting")
+    sys.exit(os.waitpid(child, 0)[1])
+"""
+    # Python 3.12 warns of a fork in a program with threads.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program]
+    subprocess.run(command, check=True, timeout=30)
+
+
+# -- Hangs, cancellations and misuse ---------------------------------------------------------------
+
+
+def test_leaving_the_block_of_a_hanging_redis_ends(server: RedisServer) -> None:
+    """Also with a client that would wait for ever: after ``ttl`` the lease is over by itself."""
+    client: Any = redis.Redis(port=server.port, socket_timeout=None)
+    with hanging(server) as hang:
+        with RedisLease(client, "x", ttl=TTL) as lease:
+            hang()
+            began = time.monotonic()
+            wait_until(lambda: not lease.held)
+        assert time.monotonic() - began < 3 * TTL
+
+
+@pytest.mark.anyio
+async def test_a_reader_is_woken_on_time_while_redis_hangs(
+    server: RedisServer, sse_history: HistoryServer
+) -> None:
+    """The renewal that waits for an answer is not what looks at the clock."""
+    client: Any = redis.Redis(port=server.port, socket_timeout=None)
+    with anyio.fail_after(10), hanging(server) as hang:
+        async with RedisLease(client, "x", ttl=TTL) as lease:
+            async with lease.source(sse_history.url) as source:
+                hang()
+                began = time.monotonic()
+                with pytest.raises(LeaseLost):
+                    await anext(source)
+                assert time.monotonic() - began < 1.5 * TTL
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_wait_leaves_no_lease_behind(server: RedisServer) -> None:
+    """Although Redis grants it later: another replica gets it without waiting for its end."""
+    client: Any = redis.Redis(port=server.port, socket_timeout=None)
+    other = Leases(Redis(server.client), "resilient-sse:{x}", NEVER)
+    await anyio.to_thread.run_sync(old_enough, server)
+    with hanging(server) as hang:
+        hang()
+        with anyio.move_on_after(0.1) as scope:
+            async with RedisLease(client, "x", ttl=NEVER):
+                raise AssertionError
+        assert scope.cancelled_caught
+    wait = anyio.to_thread.run_sync
+    await wait(wait_until, lambda: isinstance(other.acquire(["x"])["x"], Held))
+
+
+def old_enough(server: RedisServer) -> None:
+    """Have the server grant leases at once, however long they last."""
+    run = server.client.info("server")["run_id"]
+    server.client.hset("resilient-sse:{x}:server", mapping={"run": run, "since": str(-(10**15))})
+
+
+def test_asyncio_cancels_a_grant_at_any_moment(server: RedisServer) -> None:
+    """Its own cancellation respects no shield: a lease that nobody holds is not renewed."""
+    old_enough(server)
+
+    async def cancel_after(seconds: float) -> None:
+        lease = RedisLease(server.url, "x", ttl=TTL)
+        entering = asyncio.create_task(lease.__aenter__())
+        await asyncio.sleep(seconds)
+        entering.cancel()
+        try:
+            await entering
+        except asyncio.CancelledError:
+            return
+        await lease.__aexit__(None, None, None)
+
+    for number in range(20):
+        asyncio.run(cancel_after(number * 0.0002))
+    grant(Leases(Redis(server.client), "resilient-sse:{x}", TTL))
+
+
+def test_one_block_at_a_time_uses_a_lease(server: RedisServer) -> None:
+    """A second one would be a second reader; one after the other gets a newer token."""
+    lease = RedisLease(server.url, "x", ttl=TTL)
+    with lease:
+        first = lease.token
+        with pytest.raises(RuntimeError, match="one block at a time"), lease:
+            raise AssertionError
+        with pytest.raises(RuntimeError, match="one block at a time"):
+            anyio.run(lease.__aenter__)
+        assert lease.held
+    with lease:
+        assert lease.token > first
+        time.sleep(2 * TTL)
+        assert lease.held, "it is renewed"
+
+
+def test_one_source_at_a_time_reads_under_a_lease(
+    server: RedisServer, sse_history: HistoryServer
+) -> None:
+    """Two would share one cursor; one after the other goes on from it."""
+    for number in range(3):
+        sse_history.publish(str(number))
+    with RedisLease(server.url, "x", ttl=TTL) as lease:
+        with lease.sync_source(sse_history.url) as source:
+            assert next(source).id == "1"
+            with (
+                pytest.raises(RuntimeError, match="one source at a time"),
+                lease.sync_source(sse_history.url),
+            ):
+                raise AssertionError
+            assert next(source).id == "2"
+        with lease.sync_source(sse_history.url) as source:
+            assert next(source).id == "2", "it was not acknowledged"
+
+
+@pytest.mark.parametrize("name", ["", "}", "}{"])
+def test_names_that_a_cluster_cannot_keep_together_are_refused(name: str) -> None:
+    """The keys of one lease belong into one slot."""
+    with pytest.raises(ValueError, match="name"):
+        RedisLease("redis://localhost", name)
+    with pytest.raises(ValueError, match="name"):
+        StreamGroup("redis://localhost", name, [])
+
+
+@pytest.mark.parametrize("name", ["a b", "}a{b}"[1:], "é\n'\"", "{x}", "%s"])
+def test_odd_names_are_kept(server: RedisServer, name: str) -> None:
+    """Whatever stands in them."""
+    with RedisLease(server.url, name, ttl=TTL) as lease:
+        lease._granted().save("", "1 2\n3")
+        leases = Leases(Redis(server.url), lease._leases._space, TTL)
+        assert isinstance(leases.acquire([name])[name], Waiting)
+        assert leases._seen[name] == "1 2\n3"
+        leases.redis.close()
+
+
+def test_a_client_that_decodes_answers_will_do(server: RedisServer) -> None:
+    """Also as the third protocol has them; it is left open."""
+    client: Any = redis.Redis(port=server.port, decode_responses=True, protocol=3)
+    with RedisLease(client, "x", ttl=TTL) as lease:
+        lease._granted().save("", "é")
+        assert Leases(Redis(client), "s:{x}", TTL).meet()
+    assert client.hget("resilient-sse:{x}:cursors", "x").endswith(" é")
+    client.close()
+
+
+def test_a_cluster_will_do() -> None:
+    """All keys of a lease are in one slot; those of the cursor store are one key."""
+    with RedisServer("--cluster-enabled", "yes") as server:
+        server.client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+        wait_until(lambda: server.client.cluster("INFO")["cluster_state"] == "ok")
+        client: Any = redis.RedisCluster(host="127.0.0.1", port=server.port)
+        with RedisLease(client, "x", ttl=TTL) as lease:
+            lease._granted().save("", "7")
+            assert lease._leases.meet() == [lease._leases.owner]
+        client.close()
+
+
+# -- A server that says no -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "usual"),
+    [("min-replicas-to-write", 1, 0), ("maxmemory", 1, 0)],
+)
+def test_waiting_outlives_a_server_that_cannot_write(
+    server: RedisServer, parameter: str, value: int, usual: int
+) -> None:
+    """A master without its replica, or without memory, is an outage; and whoever waits says so."""
+    server.client.config_set(parameter, value)
+    repair = threading.Timer(1.0, server.client.config_set, [parameter, usual])
+    repair.start()
+    with capture_logs() as logs, RedisLease(server.url, "x", ttl=TTL) as lease:
+        assert lease.held
+    repair.join()
+    told = [entry for entry in logs if entry["event"] == "resilient_sse.lease_not_reached"]
+    assert len(told) == 1
+    assert told[0]["lease"] == "x"
+
+
+@pytest.mark.anyio
+async def test_a_group_outlives_a_server_that_cannot_write(
+    server: RedisServer, sse_history: HistoryServer
+) -> None:
+    """A failover that takes a moment does not end the program."""
+    sse_history.publish("one")
+    configure = server.client.config_set
+    read: list[str] = []
+
+    async def reader(source: LeasedSource) -> None:
+        async for event in source:
+            read.append(event.id)
+
+    await anyio.to_thread.run_sync(configure, "min-replicas-to-write", 1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(StreamGroup(server.url, "g", [sse_history.url], ttl=TTL).run, reader)
+        await anyio.sleep(TTL)
+        await anyio.to_thread.run_sync(configure, "min-replicas-to-write", 0)
+        with anyio.fail_after(10):
+            while not read:
+                await anyio.sleep(0.02)
+        tasks.cancel_scope.cancel()
+
+
+def test_what_passes_and_what_does_not() -> None:
+    """Redis 6 names what happened inside a script in the middle of its message."""
+    passing = [
+        redis.ConnectionError("refused"),
+        redis.TimeoutError("too late"),
+        redis.ReadOnlyError("You can't write against a read only replica."),
+        redis.ResponseError("Error running script: @user_script: 13: -READONLY You can't write"),
+        redis.ResponseError("NOREPLICAS Not enough good replicas to write."),
+        redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"),
+        redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+        redis.exceptions.ClusterDownError("CLUSTERDOWN The cluster is down"),
+        redis.exceptions.RedisClusterException("Redis Cluster cannot be connected"),
+    ]
+    lasting = [
+        redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
+        redis.AuthenticationError("invalid username-password pair or user is disabled."),
+        redis.exceptions.NoPermissionError("this user has no permissions to run 'eval'"),
+        TypeError("an asyncio client serves asyncio only"),
+    ]
+    assert [is_outage(error) for error in passing] == [True] * len(passing)
+    assert [is_outage(error) for error in lasting] == [False] * len(lasting)
+
+
+def test_a_wrong_password_is_told_at_once(server: RedisServer) -> None:
+    """Waiting would not make it right."""
+    server.client.config_set("requirepass", "secret")
+    url = server.url.replace("//", "//:wrong@")
+    with pytest.raises(redis.AuthenticationError), RedisLease(url, "x", ttl=TTL):
+        raise AssertionError
+
+    async def enter() -> None:
+        async with RedisLease(url, "x", ttl=TTL):
+            raise AssertionError
+
+    with pytest.raises(redis.AuthenticationError):
+        anyio.run(enter)
+
+
+def test_a_lease_shorter_than_its_request_is_not_believed_in(server: RedisServer) -> None:
+    """It is asked for again, with a warning that says what to change."""
+    lease = RedisLease(server.url, "x", ttl=TTL)
+    clock = lease._leases.clock
+    slow = iter([0.0, TTL])
+    lease._leases.clock = lambda: clock() + next(slow, TTL)
+    old_enough(server)
+    with capture_logs() as logs, lease:
+        assert lease.held
+    assert [entry["event"] for entry in logs] == ["resilient_sse.lease_too_short"]
+
+
+# -- Renewing --------------------------------------------------------------------------------------
+
+
+def test_a_renewal_that_comes_after_the_release_changes_nothing(server: RedisServer) -> None:
+    """The thread that renews may be a moment late; nobody waits for a lease that was given back."""
+    leases = Leases(Redis(server.client), "s:{x}", TTL)
+    held = grant(leases)
+    leases.release([held])
+    leases.held["x"] = held
+    held._over = False
+    leases.renew()
+    assert not held.valid
+    assert isinstance(Leases(Redis(server.client), "s:{x}", TTL).acquire(["x"])["x"], Held)
+
+
+def test_whoever_cannot_be_woken_does_not_stop_the_renewals(server: RedisServer) -> None:
+    """A wake that raises is told, once."""
+    leases = Leases(Redis(server.client), "s:{x}", TTL)
+    lost, kept = grant(leases, "lost"), grant(leases, "kept")
+
+    def fail() -> None:
+        raise RuntimeError("cannot")
+
+    lost.watch(fail)
+    keeper = Keeper(leases)
+    with capture_logs() as logs:
+        keeper.start()
+        lost.until = 0.0
+        time.sleep(2 * TTL)
+        keeper.stop()
+    assert kept.valid
+    assert [entry["event"] for entry in logs] == ["resilient_sse.reader_not_woken"]
+
+
+def test_a_clock_of_redis_that_goes_back_makes_nobody_wait_for_it(server: RedisServer) -> None:
+    """A server noted an hour from now counts as met now."""
+    leases = Leases(Redis(server.client), "s:{x}", TTL)
+    run = server.client.info("server")["run_id"]
+    hour = int(time.time() * 1000) + 3_600_000
+    server.client.hset("s:{x}:server", mapping={"run": run, "since": str(hour)})
+    answer = leases.acquire(["x"])["x"]
+    assert isinstance(answer, Waiting)
+    assert answer.seconds <= TTL
+    grant(leases)
+
+
+def test_an_outage_of_redis_ends_a_leased_source_with_its_lease_only(server: RedisServer) -> None:
+    """A plain source gives up on a store after ten seconds; a lease may last longer."""
+    held = grant(Leases(Redis(server.client), "s:{x}", TTL))
+    source = LeasedSource(held, "http://127.0.0.1:1")
+    failure = Failure(
+        error=redis.ConnectionError(), kind=FailureKind.CURSOR, attempt=99, outage_seconds=3600
+    )
+    assert source._settings.cursor_policy(failure) is not None
+    given = LeasedSource(held, "http://127.0.0.1:1", cursor_policy=lambda _: None)
+    assert given._settings.cursor_policy(failure) is None
+
+
+@pytest.mark.anyio
+async def test_a_group_needs_no_free_worker_thread(
+    server: RedisServer, sse_history: HistoryServer
+) -> None:
+    """Handlers may use them all for as long as they like."""
+    sse_history.publish("one")
+    release = threading.Event()
+    read: list[str] = []
+
+    async def reader(source: LeasedSource) -> None:
+        async for event in source:
+            read.append(event.id)
+
+    limit = int(anyio.to_thread.current_default_thread_limiter().total_tokens)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(limit):
+            tasks.start_soon(anyio.to_thread.run_sync, release.wait)
+        await anyio.sleep(0.05)
+        try:
+            tasks.start_soon(StreamGroup(server.url, "g", [sse_history.url], ttl=TTL).run, reader)
+            with anyio.fail_after(10):
+                while not read:
+                    await anyio.sleep(0.02)
+        finally:
+            release.set()
+            tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_streams_that_end_while_others_are_handed_over_do_no_harm(
+    server: RedisServer, sse_history: HistoryServer
+) -> None:
+    """Closing one source takes a moment, in which another may be gone."""
+    urls = [f"{sse_history.url}?{number}" for number in range(20)]
+    sse_history.publish("one")
+    busy = anyio.Event()
+
+    async def reader(source: LeasedSource) -> None:
+        async for _ in source:
+            await busy.wait()
+
+    group = StreamGroup(server.url, "g", urls, ttl=2.0)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(group.run, reader)
+            while len(group.reading) < len(urls):
+                await anyio.sleep(0.02)
+            group.urls = frozenset()
+            await anyio.sleep(0.3)
+            busy.set()
+            while group.reading:
+                await anyio.sleep(0.02)
+            tasks.cancel_scope.cancel()
+
+
+def test_the_pid_is_what_tells_processes_apart() -> None:
+    """And the same process keeps its name."""
+    leases = Leases(Redis("redis://127.0.0.1:1"), "s:{x}", TTL)
+    first = leases.owner
+    assert leases.owner == first
+    leases._identity._pid = os.getpid() + 1
+    assert leases.owner != first
