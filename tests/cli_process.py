@@ -56,7 +56,11 @@ class Terminal:
 
     def __init__(self, columns: int = 100, lines: int = 30) -> None:
         self._master, self.slave = os.openpty()
-        self.options = {"stdout": self.slave, "stderr": self.slave, "env": self.environment()}
+        self.options: dict[str, Any] = {
+            "stdout": self.slave,
+            "stderr": self.slave,
+            "env": self.environment(),
+        }
         termios.tcsetwinsize(self.slave, (lines, columns))
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
@@ -65,7 +69,9 @@ class Terminal:
     @staticmethod
     def environment() -> dict[str, str]:
         """Return the environment of a program on this terminal."""
-        return {**os.environ, "TERM": "xterm-256color"}
+        # The size is the terminal's, not that of the one that the tests run in.
+        others = {name: os.environ[name] for name in os.environ if name not in {"COLUMNS", "LINES"}}
+        return {**others, "TERM": "xterm-256color"}
 
     def close(self) -> None:
         """Close both ends."""

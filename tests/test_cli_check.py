@@ -26,10 +26,11 @@ from resilient_sse.testing import (
     comment,
     event,
     pause,
+    raw,
     redirect,
     retry,
 )
-from tests.cli_process import run_cli
+from tests.cli_process import run_cli, started_cli
 
 NO_CACHE = {"Cache-Control": "no-cache"}
 
@@ -67,7 +68,7 @@ def test_a_server_that_cannot_resume_is_found_out() -> None:
     assert [found for found in findings(result.stdout) if found[0] == "problem"] == [
         ("problem", text)
     ]
-    assert result.stderr == f"resilient-sse: {server.url}: 1 of these would break clients\n"
+    assert result.stderr == f"resilient-sse: {server.url}: 1 problem that would break clients\n"
     assert result.returncode == 1
 
 
@@ -104,6 +105,7 @@ def test_a_broken_stream_is_told_from_an_end() -> None:
     ("answer", "code", "text"),
     [
         (Connection(status=503), 1, "status 503"),
+        (Connection(status=405), 1, "a stream needs 200; does it want a POST?"),
         (Connection(status=204), 0, "there is no more to come"),
         (Connection(headers={"Content-Type": "text/html"}), 1, "content type is text/html"),
     ],
@@ -124,6 +126,39 @@ def test_nobody_there_is_a_problem() -> None:
     ((level, text),) = findings(result.stdout)
     assert level == "problem"
     assert text.startswith("no response: ")
+    assert text.endswith("is the server running, and is the address right?")
+
+
+def test_blocks_without_an_event_are_heartbeats_too() -> None:
+    """As nchan sends them."""
+    ping = (pause(0.1), raw("event: ping\n\n"))
+    stream = Connection(event("one", id="1"), event("two", id="2"), retry(1), *ping * 3, pause(9))
+    with ScriptedServer(then=stream) as server:
+        result = run_cli("check", server.url, "--seconds", "1")
+    assert "heartbeats every 0.1 s" in result.stdout
+
+
+def test_a_post_is_not_repeated_unless_asked_for() -> None:
+    """The server may act on it; that it cannot be resumed is said once."""
+    answer = Connection(event("one"), event("two"), headers=NO_CACHE)
+    with ScriptedServer(then=answer) as server:
+        once = run_cli("check", server.url, "--json", "{}")
+        assert len(server.requests) == 1
+        run_cli("check", server.url, "--json", "{}", "--retry-unsafe")
+        assert len(server.requests) == 3
+    assert "resuming was not tried: it would repeat the POST; --retry-unsafe does" in once.stdout
+    assert "no heartbeat" not in once.stdout
+    assert once.returncode == 1
+
+
+def test_a_reader_that_goes_is_no_problem_of_the_server() -> None:
+    """As in ``check | head -1``."""
+    with started_cli("check", "http://127.0.0.1:9/") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
 
 
 def heard(*events: ServerSentEvent, **facts: Any) -> Heard:
@@ -141,11 +176,11 @@ def heard(*events: ServerSentEvent, **facts: Any) -> Heard:
     [
         ({"first_byte_after": None}, Level.NOTE, "not a byte in 20.0 s"),
         ({"first_byte_after": 9.0}, Level.NOTE, "does a proxy buffer?"),
-        ({"comments": []}, Level.NOTE, "quiet cannot be told from dead"),
-        ({"comments": [], "listened": 1.0}, Level.NOTE, "too short"),
-        ({"comments": [1.0]}, Level.OK, "one comment"),
-        ({"comments": [1.0, 1.001, 1.002]}, Level.NOTE, "something collects them"),
-        ({"comments": [1.0, 16.0, 31.0]}, Level.OK, "every 15.0 s; an --idle-timeout of 45 s"),
+        ({"heartbeats": []}, Level.NOTE, "quiet cannot be told from dead"),
+        ({"heartbeats": [], "listened": 1.0}, Level.NOTE, "too short"),
+        ({"heartbeats": [1.0]}, Level.OK, "one heartbeat"),
+        ({"heartbeats": [1.0, 1.001, 1.002]}, Level.NOTE, "something collects them"),
+        ({"heartbeats": [1.0, 16.0, 31.0]}, Level.OK, "every 15.0 s; an --idle-timeout of 45 s"),
         ({"events": [ServerSentEvent(data="x")]}, Level.PROBLEM, "none of 1 events has an id"),
         ({"events": []}, Level.NOTE, "no events came"),
         ({"retry": 500}, Level.OK, "500 ms"),

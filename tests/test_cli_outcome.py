@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import signal
+import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -23,7 +25,7 @@ from resilient_sse.cli._outcome import (
     run_until_interrupted,
 )
 from resilient_sse.testing import Connection, ScriptedServer, event
-from tests.cli_process import started_cli, terminal
+from tests.cli_process import run_cli, started_cli, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +114,30 @@ def test_errors_of_the_output_are_told_apart() -> None:
     assert outcome_of(BrokenPipeError()) == DONE
     full = OSError(errno.ENOSPC, "No space left on device")
     assert outcome_of(full) == (4, "cannot write the output: No space left on device")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes file descriptors as a shell does")
+@pytest.mark.parametrize(
+    ("closed", "code", "said"),
+    [(">&-", 4, "resilient-sse: cannot write the output: stdout is closed\n"), ("2>&-", 0, "")],
+)
+def test_closed_outputs_are_no_defect(closed: str, code: int, said: str) -> None:
+    """Without stdout there is nothing to do; without stderr there is less to say."""
+    command = f"exec {sys.executable} -m resilient_sse --help {closed}"
+    result = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (code, said)
+    assert bool(result.stdout) is (code == 0)
+
+
+def test_help_that_cannot_be_written_is_said() -> None:
+    """One line, as for every other output."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with full.open("wb") as output:
+        result = run_cli("--help", capture_output=False, stdout=output, stderr=subprocess.PIPE)
+    assert result.stderr == "resilient-sse: cannot write the output: No space left on device\n"
+    assert result.returncode == 4
 
 
 def test_control_characters_are_shown() -> None:

@@ -19,6 +19,7 @@ from resilient_sse.lifecycle import (
     Connected,
     Connecting,
     ConnectionTotals,
+    CursorStoreFailed,
     Disconnected,
     GaveUp,
     LifecycleEvent,
@@ -78,6 +79,39 @@ def test_giving_up_ends_the_view() -> None:
         assert "check the path of the URL" in screen.read_rest().replace("\n", "")
 
 
+@pytest.mark.parametrize(("columns", "lines"), [(24, 40), (3, 3)])
+def test_a_small_terminal_is_enough(columns: int, lines: int) -> None:
+    """What has no room is cut off; a URL is text, whatever it looks like."""
+    script = [Connection(event("one", id="1"), ending=Ending.SILENCE)]
+    with terminal(columns, lines) as screen, ScriptedServer(script) as server:
+        with started_cli("watch", f"{server.url}[/x]", **screen.options) as process:
+            screen.wait_for(lambda text: "╭" in text and (columns < 10 or "█ open" in text))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+        assert "Traceback" not in screen.read_rest()
+
+
+def test_a_terminal_without_blocks_has_other_marks() -> None:
+    """A character that the encoding does not have is replaced."""
+    script = [Connection(event("one ü", id="1"), ending=Ending.SILENCE)]
+    with terminal() as screen, ScriptedServer(script) as server:
+        screen.options["env"]["PYTHONIOENCODING"] = "ascii"
+        with started_cli("watch", server.url, **screen.options) as process:
+            screen.wait_for(lambda text: "# open for" in text and "one ?" in text)
+            assert "  - waiting" in screen.text
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+
+
+def test_a_terminal_that_cannot_be_drawn_on_is_told() -> None:
+    """With what works there."""
+    with terminal() as screen:
+        screen.options["env"]["TERM"] = "dumb"
+        with started_cli("watch", "http://localhost/", **screen.options) as process:
+            assert process.wait(10) == 2
+        assert "use tail" in screen.read_rest()
+
+
 class Story:
     """A monitor, and what happens to its source at times that the test sets."""
 
@@ -119,6 +153,10 @@ def test_the_monitor_counts_across_connections() -> None:
     story.now += 1
     assert story.monitor.seconds_to_next_try == 3.0
     story.connect().events = 2
+    story.tell(
+        CursorStoreFailed, operation="save", error=OSError("disk full"), key="k", attempt=1,
+        delay=None,
+    )  # fmt: skip
     story.tell(Comment, text="x")
     story.tell(LifecycleEvent)
     assert story.monitor.events == 5
@@ -129,7 +167,10 @@ def test_the_monitor_counts_across_connections() -> None:
         "ended: see http://h/?a=***; next try in 4.0 s",
         "status: see http://h/?a=***; gave up",
     ]
-    assert story.told == ["ended: see http://h/?a=***; next try in 4.0 s"]
+    assert story.told == [
+        "ended: see http://h/?a=***; next try in 4.0 s",
+        "cannot save the place: disk full",
+    ]
     assert story.monitor.state == "closed"
 
 

@@ -9,6 +9,7 @@ import httpx
 from rich.text import Text
 
 from resilient_sse._client import default_async_client
+from resilient_sse._failure import FailureKind
 from resilient_sse._redact import explain, redact_url
 from resilient_sse.cli._findings import (
     Finding,
@@ -19,7 +20,7 @@ from resilient_sse.cli._findings import (
     about_stream,
     resumption,
 )
-from resilient_sse.cli._outcome import DONE, PROBLEM, Outcome, outcome_of
+from resilient_sse.cli._outcome import DONE, HINTS, PROBLEM, Outcome, outcome_of
 from resilient_sse.cli._probe import Probe
 from resilient_sse.cli._screen import put
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Check"]
 
 _STYLES: Final = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "bold red"}
-_ENOUGH_EVENTS: Final = 3
-_ENOUGH_COMMENTS: Final = 3
+_SAFE: Final = ("GET", "HEAD", "OPTIONS", "QUERY")
+_ENOUGH: Final = 3  # events, and heartbeats
 
 
 class Check:
@@ -49,6 +50,8 @@ class Check:
         self._seconds = seconds
         self._client = target.client() or default_async_client()
         self._probe = Probe(self._client, target)
+        self._verb = target.verb
+        self._may_repeat = target.retry_unsafe or target.verb.upper() in _SAFE
         self._problems = 0
         self._unwritten: Outcome | None = None
         self._first_id = target.last_event_id
@@ -59,11 +62,8 @@ class Check:
         try:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(self._client)
-                await self._try()
-        except httpx.HTTPError as error:
-            reason = explain(error) or type(error).__name__
-            self._report([Finding(Level.PROBLEM, f"no response: {reason}")])
-        except OSError as error:
+                self._report(await self._try_or_say_why_not())
+        except OSError as error:  # of the output
             self._unwritten = outcome_of(error)
 
     def sum_up(self) -> Outcome:
@@ -71,15 +71,33 @@ class Check:
         if self._unwritten is not None:
             return self._unwritten
         if self._problems:
-            return Outcome(PROBLEM, f"{self._url}: {self._problems} of these would break clients")
+            count = "1 problem" if self._problems == 1 else f"{self._problems} problems"
+            return Outcome(PROBLEM, f"{self._url}: {count} that would break clients")
         return DONE
 
+    async def _try_or_say_why_not(self) -> list[Finding]:
+        try:
+            await self._try()
+        except httpx.HTTPError as error:
+            reason = explain(error) or type(error).__name__
+            hint = HINTS[FailureKind.CONNECT]
+            return [Finding(Level.PROBLEM, f"no response: {reason}; {hint}")]
+        return []
+
     async def _try(self) -> None:
-        heard = await self._probe.listen(self._seconds, self._first_id, _is_enough)
-        self._report(about_response(heard))
+        heard = await self._probe.listen(
+            self._seconds,
+            self._first_id,
+            _is_enough,
+            opened=lambda heard: self._report(about_response(heard)),
+        )
         if not heard.is_stream:
             return
         self._report(about_stream(heard))
+        if not self._may_repeat:
+            text = f"resuming was not tried: it would repeat the {self._verb}; --retry-unsafe does"
+            self._report([Finding(Level.NOTE, text)])
+            return
         await self._try_to_resume(heard)
         if heard.end and heard.events:
             last = heard.events[-1].id or self._first_id
@@ -88,6 +106,8 @@ class Check:
 
     async def _try_to_resume(self, heard: Heard) -> None:
         chosen = resumption(heard.events)
+        if chosen is None and not any(event.id for event in heard.events):
+            return  # which has been said already
         if chosen is None:
             text = "resuming was not tried: it takes two events with ids; listen longer (--seconds)"
             self._report([Finding(Level.NOTE, text)])
@@ -103,5 +123,4 @@ class Check:
 
 
 def _is_enough(heard: Heard) -> bool:
-    comments = heard.comments
-    return len(heard.events) >= _ENOUGH_EVENTS and len(comments) >= _ENOUGH_COMMENTS
+    return min(len(heard.events), len(heard.heartbeats)) >= _ENOUGH

@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from resilient_sse.cli._outcome import printable
+from resilient_sse.cli._outcome import HINTS, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,9 @@ def about_response(heard: Heard) -> Iterator[Finding]:
         yield Finding(Level.NOTE, f"status 204 {seconds}: there is no more to come; clients stop")
         return
     if heard.status != _OK:
-        yield Finding(Level.PROBLEM, f"status {heard.status} {seconds}; a stream needs 200")
+        text = f"status {heard.status} {seconds}; a stream needs 200"
+        hint = HINTS.get(heard.status)
+        yield Finding(Level.PROBLEM, f"{text}; {hint}" if hint else text)
         return
     yield Finding(Level.OK, f"status 200 {seconds}")
     if not heard.is_stream:
@@ -109,24 +111,26 @@ def _about_first_byte(heard: Heard) -> Finding:
 
 
 def _about_heartbeats(heard: Heard) -> Iterator[Finding]:
-    comments = heard.comments
-    if not comments and heard.listened < _HEARTBEAT_SECONDS:
-        text = f"no heartbeat in {heard.listened:.1f} s, which is too short to say much"
-        yield Finding(Level.NOTE, text)
-    elif not comments:
+    beats = heard.heartbeats
+    if not beats and heard.listened >= _HEARTBEAT_SECONDS:
         text = f"no heartbeat in {heard.listened:.1f} s: quiet cannot be told from dead"
         yield Finding(Level.NOTE, f"{text}; have the server send a comment every 15 s")
-    elif len(comments) == 1:
-        yield Finding(Level.OK, "one comment; listen longer (--seconds) for a period")
-    else:
-        gaps = [after - before for before, after in pairwise(comments)]
-        period = median(gaps)
-        if period < _SAME_MOMENT_SECONDS:
-            text = f"{len(comments)} comments came at the same moment; something collects them"
-            yield Finding(Level.NOTE, text)
-        else:
-            text = f"heartbeats every {period:.1f} s; an --idle-timeout of {3 * period:.0f} s fits"
-            yield Finding(Level.OK, text)
+    elif not beats and not heard.end:
+        text = f"no heartbeat in {heard.listened:.1f} s, which is too short to say much"
+        yield Finding(Level.NOTE, text)
+    elif len(beats) == 1:
+        yield Finding(Level.OK, "one heartbeat; listen longer (--seconds) for a period")
+    elif beats:
+        yield _about_period(beats)
+
+
+def _about_period(beats: list[float]) -> Finding:
+    period = median(after - before for before, after in pairwise(beats))
+    if period < _SAME_MOMENT_SECONDS:
+        text = f"{len(beats)} heartbeats came at the same moment; something collects them"
+        return Finding(Level.NOTE, text)
+    text = f"heartbeats every {period:.1f} s; an --idle-timeout of {3 * period:.0f} s fits"
+    return Finding(Level.OK, text)
 
 
 def _about_ids(events: list[ServerSentEvent]) -> Finding:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DONE",
+    "HINTS",
     "Command",
     "Outcome",
     "outcome_of",
@@ -44,7 +45,7 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 # What a terminal may take for a command (C0 and C1 but tab and line feed).
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_HINTS: Final = {
+HINTS: Final[dict[FailureKind | int, str]] = {
     FailureKind.CONNECT: "is the server running, and is the address right?",
     FailureKind.TIMEOUT: "is the server overloaded, or a proxy in between?",
     FailureKind.CONTENT_TYPE: "is this the URL of an event stream? resilient-sse check says more",
@@ -52,7 +53,7 @@ _HINTS: Final = {
     401: "check the credentials: -H or --auth-env",
     403: "check the credentials: -H or --auth-env",
     404: "check the path of the URL",
-    405: "check --method",
+    405: "does it want a POST? --method, --data or --json",
 }
 
 
@@ -81,8 +82,8 @@ def outcome_of(error: GiveUpError | OSError) -> Outcome:
 
 
 def _hint(failure: Failure) -> str:
-    status = _HINTS.get(failure.status_code) if failure.status_code else None
-    return status or _HINTS.get(failure.kind) or "resilient-sse check says more"
+    status = HINTS.get(failure.status_code) if failure.status_code else None
+    return status or HINTS.get(failure.kind) or "resilient-sse check says more"
 
 
 def printable(text: str) -> str:
@@ -149,10 +150,14 @@ def run_until_interrupted(command: Command, backend: str = "asyncio") -> Outcome
         backend: The event loop: "asyncio" or "trio".
     """
     received: list[int] = []
+    before = {number: signal.getsignal(number) for number in _ENDING}
     try:
         anyio.run(_run, command, received, backend=backend)
     except* KeyboardInterrupt:  # a second Ctrl-C, or a system without signals to wait for
         received.append(signal.SIGINT)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     outcome = command.sum_up()
     return Outcome(128 + received[0], outcome.message) if received else outcome
 

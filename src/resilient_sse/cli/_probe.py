@@ -22,6 +22,7 @@ __all__ = ["Heard", "Probe"]
 
 _OK: Final = 200
 _PATIENCE_SECONDS: Final = 10.0
+_BLOCK_ENDS: Final = (b"\n\n", b"\r\r", b"\n\r\n")
 
 
 @dataclass(kw_only=True)
@@ -34,7 +35,7 @@ class Heard:
         headers_after: When the headers were there.
         first_byte_after: When the first byte of the body came, if it did.
         events: The events, in order.
-        comments: When each comment came.
+        heartbeats: When each comment came, or block without an event (nchan's ``event: ping``).
         retry: The last ``retry`` field, in milliseconds.
         listened: How long, all in all.
         end: How the body ended; "" if this side stopped listening.
@@ -45,7 +46,7 @@ class Heard:
     headers_after: float
     first_byte_after: float | None = None
     events: list[ServerSentEvent] = field(default_factory=list["ServerSentEvent"])
-    comments: list[float] = field(default_factory=list[float])
+    heartbeats: list[float] = field(default_factory=list[float])
     retry: int | None = None
     listened: float = 0.0
     end: str = ""
@@ -75,7 +76,11 @@ class Probe:
         self._target = target
 
     async def listen(
-        self, seconds: float, last_event_id: str, enough: Callable[[Heard], bool]
+        self,
+        seconds: float,
+        last_event_id: str,
+        enough: Callable[[Heard], bool],
+        opened: Callable[[Heard], object] = lambda _: None,
     ) -> Heard:
         """Open a connection and listen.
 
@@ -83,6 +88,7 @@ class Probe:
             seconds: Stop listening after so long.
             last_event_id: Where to go on; "" for nowhere.
             enough: Says whether to stop earlier.
+            opened: Called when the status and the headers are there.
 
         Raises:
             httpx.HTTPError: If there is no response.
@@ -101,6 +107,7 @@ class Probe:
                 headers=response.headers,
                 headers_after=monotonic() - began,
             )
+            opened(heard)
             if heard.is_stream:
                 with anyio.move_on_after(seconds):
                     await _read(response, heard, began, enough)
@@ -118,12 +125,19 @@ class Probe:
 async def _read(
     response: httpx.Response, heard: Heard, began: float, enough: Callable[[Heard], bool]
 ) -> None:
-    decoder = SSEDecoder(on_comment=lambda _: heard.comments.append(monotonic() - began))
+    comments: list[str] = []
+    decoder = SSEDecoder(on_comment=comments.append)
     try:
         async for chunk in response.aiter_bytes():
-            if heard.first_byte_after is None:
-                heard.first_byte_after = monotonic() - began
-            heard.events += decoder.feed(chunk)
+            now = monotonic() - began
+            heard.first_byte_after = heard.first_byte_after or now
+            events = decoder.feed(chunk)
+            empty_block = (
+                not events and decoder.retry == heard.retry and chunk.endswith(_BLOCK_ENDS)
+            )
+            heard.heartbeats += [now] * (len(comments) or empty_block)
+            comments.clear()
+            heard.events += events
             heard.retry = decoder.retry
             if enough(heard):
                 return

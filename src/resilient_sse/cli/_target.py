@@ -34,12 +34,12 @@ class Target:
     data: str | None
     json: str | None
     last_event_id: str
+    retry_unsafe: bool
     insecure: bool
     ca: Path | None
     attempts: int | None = None
     timeout: float | None = None
     idle_timeout: float | None = None
-    retry_unsafe: bool = False
 
     def client(self) -> httpx.AsyncClient | None:
         """Make the client that the TLS options ask for; None if the usual one will do."""
@@ -140,6 +140,7 @@ _REQUEST_OPTIONS = (
     click.option("--data", metavar="TEXT", help="Send a body."),
     click.option("--json", metavar="JSON", help="Send a body with the content type of JSON."),
     click.option("--last-event-id", default="", metavar="ID", help="Go on after this event."),
+    click.option("--retry-unsafe", is_flag=True, help="Repeat a POST even without an event id."),
     click.option("--insecure", is_flag=True, help="Do not check the server's certificate."),
     click.option(
         "--ca",
@@ -168,7 +169,6 @@ _RECONNECT_OPTIONS = (
         metavar="SECONDS",
         help="Reconnect after so long without a byte; 0: never (default: 300).",
     ),
-    click.option("--retry-unsafe", is_flag=True, help="Repeat a POST even without an event id."),
 )
 
 

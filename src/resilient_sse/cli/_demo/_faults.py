@@ -41,6 +41,8 @@ FAULTS: Final[dict[str, Callable[[ServerProcess], Awaitable[None]]]] = {
 async def torment(server: ServerProcess, ledger: Ledger, seconds: float, seed: int) -> None:
     """Let one thing after the other go wrong, each when the client got over the one before.
 
+    The first one waits until there is an open stream that it can happen to.
+
     Args:
         server: What everything happens to.
         ledger: Takes the faults down.
@@ -49,6 +51,8 @@ async def torment(server: ServerProcess, ledger: Ledger, seconds: float, seed: i
     """
     chance = random.Random(seed)  # noqa: S311 - nothing secret
     pace = seconds / (len(FAULTS) + 1)
+    with anyio.move_on_after(_PATIENCE_SECONDS):
+        await ledger.begun.wait()
     began = anyio.current_time()
     for number, name in enumerate(chance.sample(list(FAULTS), len(FAULTS))):
         await anyio.sleep(pace / 4)

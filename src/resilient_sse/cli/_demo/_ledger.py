@@ -51,6 +51,7 @@ class Ledger:
         faults: What went wrong.
         outages: How many outages ended with an event.
         longest_gap: The longest time between two events, in seconds.
+        begun: Set when the first event was delivered.
         ended: Set when the last event of the stream was delivered.
     """
 
@@ -64,6 +65,7 @@ class Ledger:
         self.faults: list[Fault] = []
         self.outages = 0
         self.longest_gap = 0.0
+        self.begun = anyio.Event()
         self.ended = anyio.Event()
         self._clock = clock
         self._tell = tell
@@ -95,6 +97,7 @@ class Ledger:
         if self._last_delivery is not None:
             self.longest_gap = max(self.longest_gap, now - self._last_delivery)
         self._last_delivery = now
+        self.begun.set()
         self.newest.append(event)
         self.last_event_id = event.id
         if self._down:
