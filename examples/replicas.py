@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from resilient_sse import ExponentialBackoff
-from resilient_sse.cursors import RedisLease, StreamGroup
+from resilient_sse.cursors import LeaseLost, RedisLease, StreamGroup
 
 if TYPE_CHECKING:
     from resilient_sse.cursors import LeasedSource
@@ -37,12 +37,15 @@ async def main(redis_url: str, path: str, ttl: float, urls: list[str]) -> None:
     if len(urls) > 1:
         group = StreamGroup(redis_url, "replicas", urls, ttl=ttl, policy=POLICY)
         await group.run(read)
-    else:
-        async with (
-            RedisLease(redis_url, "replica", ttl=ttl) as lease,
-            lease.source(urls[0], policy=POLICY) as source,
-        ):
-            await read(source)
+        return
+    lease = RedisLease(redis_url, "replica", ttl=ttl)
+    while True:
+        try:
+            async with lease, lease.source(urls[0], policy=POLICY) as source:
+                await read(source)
+                return
+        except LeaseLost:
+            continue  # another replica goes on; wait until it is gone
 
 
 if __name__ == "__main__":

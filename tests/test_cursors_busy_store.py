@@ -37,7 +37,7 @@ def test_an_acknowledgement_does_not_wait_for_a_save_under_way() -> None:
     """A thread that acknowledges goes on; what it acknowledged is saved by the next save."""
     store = SlowStore()
     script = Connection(event("a", id="1") + event("b", id="2"))
-    with ScriptedServer([script]) as server:
+    with ScriptedServer([script]) as server:  # noqa: SIM117 - two things, one after the other
         with SyncReconnectingEventSource(server.url, cursor=store, auto_ack=False) as source:
             first, second = next(source), next(source)
             saving = threading.Thread(target=source.ack, args=(first,))
@@ -77,21 +77,23 @@ def test_a_hook_may_acknowledge_while_its_own_thread_saves(*, leaving: bool) -> 
             while unacknowledged:
                 source.ack(unacknowledged.pop())
 
-    with ScriptedServer([TWO]) as server:
-        with SyncReconnectingEventSource(
+    with (
+        ScriptedServer([TWO]) as server,
+        SyncReconnectingEventSource(
             server.url,
             cursor=FailingStore(),
             cursor_policy=lambda _: 60.0,
             auto_ack=False,
             hooks=[hook],
-        ) as source:
-            first, second = next(source), next(source)
-            unacknowledged.append(second)
-            if leaving:
-                source._session.ack(first)  # as when the last acknowledgement did not save
-            else:
-                source.ack(first)
-                assert not unacknowledged
+        ) as source,
+    ):
+        first, second = next(source), next(source)
+        unacknowledged.append(second)
+        if leaving:
+            source._session.ack(first)  # as when the last acknowledgement did not save
+        else:
+            source.ack(first)
+            assert not unacknowledged
     assert not unacknowledged
 
 
@@ -131,16 +133,18 @@ def test_a_hook_may_acknowledge_while_another_thread_saves_late() -> None:
             store.go_on.set()
             source.ack(unacknowledged.pop())
 
-    with ScriptedServer([TWO]) as server:
-        with SyncReconnectingEventSource(
+    with (
+        ScriptedServer([TWO]) as server,
+        SyncReconnectingEventSource(
             server.url, cursor=store, auto_ack=False, hooks=[hook]
-        ) as source:
-            first, second = next(source), next(source)
-            unacknowledged.append(second)
-            saving = threading.Thread(target=source.ack, args=(first,))
-            saving.start()
-            assert store.begun.wait(10)
-            source.close()
-            saving.join(10)
-            assert not saving.is_alive()
+        ) as source,
+    ):
+        first, second = next(source), next(source)
+        unacknowledged.append(second)
+        saving = threading.Thread(target=source.ack, args=(first,))
+        saving.start()
+        assert store.begun.wait(10)
+        source.close()
+        saving.join(10)
+        assert not saving.is_alive()
     assert store.saved == ["1", "2"]

@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 import redis
+from redis import exceptions
 from structlog.testing import capture_logs
 
 from resilient_sse import Failure, FailureKind
-from resilient_sse.cursors import LeasedSource, LeaseLost, RedisLease, StreamGroup
+from resilient_sse.cursors import (
+    LeasedSource,
+    LeaseLost,
+    RedisCursorStore,
+    RedisLease,
+    StreamGroup,
+)
 from resilient_sse.cursors._keeper import Keeper
 from resilient_sse.cursors._lease_core import Held, Leases, Waiting
 from resilient_sse.cursors._redis import Redis, is_outage
 from tests.redis_server import RedisServer, needs_redis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from resilient_sse.testing import HistoryServer
 
 pytestmark = needs_redis
 
+GUIDE = Path(__file__).parent.parent / "docs" / "how-to" / "many-machines.md"
 TTL = 0.4
 NEVER = 1e9
 
@@ -57,8 +67,15 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until something is true."""
+    with anyio.fail_after(20):
+        while not true():  # noqa: ASYNC110 - any condition will do
+            await anyio.sleep(0.02)
+
+
 @contextmanager
-def hanging(server: RedisServer) -> Iterator[Callable[[], None]]:
+def hanging(server: RedisServer) -> Generator[Callable[[], None]]:
     """Have the server accept connections and answer nothing, from when what it yields is called."""
     try:
         yield lambda: server.signal(signal.SIGSTOP)
@@ -145,13 +162,13 @@ async def test_a_reader_is_woken_on_time_while_redis_hangs(
     """The renewal that waits for an answer is not what looks at the clock."""
     client: Any = redis.Redis(port=server.port, socket_timeout=None)
     with anyio.fail_after(10), hanging(server) as hang:
-        async with RedisLease(client, "x", ttl=TTL) as lease:
-            async with lease.source(sse_history.url) as source:
-                hang()
-                began = time.monotonic()
-                with pytest.raises(LeaseLost):
-                    await anext(source)
-                assert time.monotonic() - began < 1.5 * TTL
+        lease = RedisLease(client, "x", ttl=TTL)
+        async with lease, lease.source(sse_history.url) as source:
+            hang()
+            began = time.monotonic()
+            with pytest.raises(LeaseLost):
+                await anext(source)
+            assert time.monotonic() - began < 1.5 * TTL
 
 
 @pytest.mark.anyio
@@ -273,6 +290,25 @@ def test_a_cluster_will_do() -> None:
         client.close()
 
 
+@pytest.mark.skipif(not GUIDE.exists(), reason="not in a checkout")
+def test_few_rights_will_do(server: RedisServer) -> None:
+    """The commands that the documentation names, for the keys that begin with the prefix."""
+    rights = re.findall(r"\+[a-z]+", GUIDE.read_text())
+    assert "+evalsha" in rights
+    user = ("reader", "on", ">secret", "resetkeys", "~resilient-sse:*", "-@all", *rights)
+    server.client.execute_command("ACL SETUSER", *user)
+    url = server.url.replace("//", "//reader:secret@")
+    with RedisLease(url, "x", ttl=TTL) as lease:
+        lease._granted().save("", "7")
+        time.sleep(TTL)
+        assert lease.held, "it is renewed"
+        assert lease._leases.meet()
+        lease._leases.leave()
+    with RedisCursorStore(url) as store:
+        store.save("a", "1")
+        assert store.load("a") == "1"
+
+
 # -- A server that says no -------------------------------------------------------------------------
 
 
@@ -306,16 +342,14 @@ async def test_a_group_outlives_a_server_that_cannot_write(
 
     async def reader(source: LeasedSource) -> None:
         async for event in source:
-            read.append(event.id)
+            read.append(event.id)  # noqa: PERF401 - it is read while it grows
 
     await anyio.to_thread.run_sync(configure, "min-replicas-to-write", 1)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(StreamGroup(server.url, "g", [sse_history.url], ttl=TTL).run, reader)
         await anyio.sleep(TTL)
         await anyio.to_thread.run_sync(configure, "min-replicas-to-write", 0)
-        with anyio.fail_after(10):
-            while not read:
-                await anyio.sleep(0.02)
+        await until(lambda: bool(read))
         tasks.cancel_scope.cancel()
 
 
@@ -328,14 +362,14 @@ def test_what_passes_and_what_does_not() -> None:
         redis.ResponseError("Error running script: @user_script: 13: -READONLY You can't write"),
         redis.ResponseError("NOREPLICAS Not enough good replicas to write."),
         redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"),
-        redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
-        redis.exceptions.ClusterDownError("CLUSTERDOWN The cluster is down"),
-        redis.exceptions.RedisClusterException("Redis Cluster cannot be connected"),
+        exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+        exceptions.ClusterDownError("CLUSTERDOWN The cluster is down"),
+        exceptions.RedisClusterException("Redis Cluster cannot be connected"),
     ]
     lasting = [
         redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
         redis.AuthenticationError("invalid username-password pair or user is disabled."),
-        redis.exceptions.NoPermissionError("this user has no permissions to run 'eval'"),
+        exceptions.NoPermissionError("this user has no permissions to run 'eval'"),
         TypeError("an asyncio client serves asyncio only"),
     ]
     assert [is_outage(error) for error in passing] == [True] * len(passing)
@@ -423,7 +457,11 @@ def test_an_outage_of_redis_ends_a_leased_source_with_its_lease_only(server: Red
         error=redis.ConnectionError(), kind=FailureKind.CURSOR, attempt=99, outage_seconds=3600
     )
     assert source._settings.cursor_policy(failure) is not None
-    given = LeasedSource(held, "http://127.0.0.1:1", cursor_policy=lambda _: None)
+
+    def give_up(_: Failure) -> None:
+        return None
+
+    given = LeasedSource(held, "http://127.0.0.1:1", cursor_policy=give_up)
     assert given._settings.cursor_policy(failure) is None
 
 
@@ -436,20 +474,21 @@ async def test_a_group_needs_no_free_worker_thread(
     release = threading.Event()
     read: list[str] = []
 
+    async def occupy_a_thread() -> None:
+        await anyio.to_thread.run_sync(release.wait)
+
     async def reader(source: LeasedSource) -> None:
         async for event in source:
-            read.append(event.id)
+            read.append(event.id)  # noqa: PERF401 - it is read while it grows
 
     limit = int(anyio.to_thread.current_default_thread_limiter().total_tokens)
     async with anyio.create_task_group() as tasks:
         for _ in range(limit):
-            tasks.start_soon(anyio.to_thread.run_sync, release.wait)
+            tasks.start_soon(occupy_a_thread)
         await anyio.sleep(0.05)
         try:
             tasks.start_soon(StreamGroup(server.url, "g", [sse_history.url], ttl=TTL).run, reader)
-            with anyio.fail_after(10):
-                while not read:
-                    await anyio.sleep(0.02)
+            await until(lambda: bool(read))
         finally:
             release.set()
             tasks.cancel_scope.cancel()
@@ -469,17 +508,14 @@ async def test_streams_that_end_while_others_are_handed_over_do_no_harm(
             await busy.wait()
 
     group = StreamGroup(server.url, "g", urls, ttl=2.0)
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(group.run, reader)
-            while len(group.reading) < len(urls):
-                await anyio.sleep(0.02)
-            group.urls = frozenset()
-            await anyio.sleep(0.3)
-            busy.set()
-            while group.reading:
-                await anyio.sleep(0.02)
-            tasks.cancel_scope.cancel()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(group.run, reader)
+        await until(lambda: len(group.reading) == len(urls))
+        group.urls = frozenset()
+        await anyio.sleep(0.3)
+        busy.set()
+        await until(lambda: not group.reading)
+        tasks.cancel_scope.cancel()
 
 
 def test_the_pid_is_what_tells_processes_apart() -> None:

@@ -206,9 +206,11 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_told(path: Path) -> None:
     """And left as it is."""
     path.write_text("This is no database, but a letter to one. " * 100)
-    with SQLiteCursorStore(path) as store:
-        with pytest.raises(CursorError, match="choose another path") as caught:
-            store.load("a")
+    with (
+        SQLiteCursorStore(path) as store,
+        pytest.raises(CursorError, match="choose another path") as caught,
+    ):
+        store.load("a")
     assert caught.value.key == "a"
     assert isinstance(caught.value.__cause__, sqlite3.DatabaseError)
     assert path.read_text().startswith("This is no database")

@@ -23,7 +23,7 @@ from resilient_sse import CursorError, ReconnectingEventSource, SyncReconnecting
 from resilient_sse.cursors import SQLiteCursorStore, _sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from resilient_sse.testing import HistoryServer
 
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def as_nobody() -> Iterator[None]:
+def as_nobody() -> Generator[None]:
     """Drop the rights that make a test run as root write everywhere."""
     user = os.geteuid()
     if user == 0:
@@ -191,7 +191,7 @@ with SQLiteCursorStore({str(path)!r}) as store:
 
 
 def test_threads_that_make_the_file_together_do_not_disturb_each_other(tmp_path: Path) -> None:
-    """Switching to the log does not wait for a lock by itself: one in 250 would be told "locked"."""
+    """Switching to the log does not wait by itself: one in 250 would be told that it is locked."""
 
     def make(path: Path, number: int) -> None:
         together.wait()
@@ -214,7 +214,7 @@ store = SQLiteCursorStore({str(path)!r})
 store.save("a", "1")
 other = sqlite3.connect({str(path)!r})  # keeps the log from being merged
 store.flush()
-other.execute("SELECT * FROM cursors").fetchall()
+other.execute("PRAGMA user_version").fetchall()
 store.save("a", "2")
 store.flush()
 os.kill(os.getpid(), 9)
@@ -280,7 +280,7 @@ def test_threads_that_save_after_a_close_start_one_writer(path: Path) -> None:
     store.close()
     before = threading.active_count()
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda number: store.save(f"key {number}", "1"), range(8)))
+        list(threads.map(store.save, [f"key {number}" for number in range(8)], "1" * 8))
         store._starting.acquire()
         late = threading.Thread(target=store.save, args=("late", "1"))
         store.close()

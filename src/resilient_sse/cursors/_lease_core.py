@@ -185,6 +185,8 @@ class Leases:
         self._seen[name] = cursor
         if not token:
             return Waiting(wait / 1000)
+        if name in self.held:  # its token is not the newest any more
+            self._drop(self.held[name])
         held = self.held[name] = Held(self, name, token, until, cursor)
         return held
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import redis
 import redis.asyncio
 from anyio import to_thread
+from redis import exceptions
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -46,13 +47,13 @@ _OUTAGES: Final = (
     redis.ConnectionError,
     redis.TimeoutError,
     redis.ReadOnlyError,
-    redis.exceptions.ClusterError,
-    redis.exceptions.MasterDownError,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.RedisClusterException,
-    redis.exceptions.TryAgainError,
+    exceptions.ClusterError,
+    exceptions.MasterDownError,
+    exceptions.OutOfMemoryError,
+    exceptions.RedisClusterException,
+    exceptions.TryAgainError,
 )
-_REFUSALS: Final = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
+_REFUSALS: Final = (redis.AuthenticationError, exceptions.AuthorizationError)
 
 
 class Redis:

@@ -17,7 +17,7 @@ from resilient_sse.cursors._writer import Writer
 from resilient_sse.errors import CursorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from types import TracebackType
     from typing import Self
 
@@ -169,7 +169,7 @@ class SQLiteCursorStore:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[sqlite3.Connection]:
+def _opened(path: str) -> Generator[sqlite3.Connection]:
     """Open the file anew each time, so that it may be moved, restored or deleted meanwhile."""
     try:
         with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as db:
