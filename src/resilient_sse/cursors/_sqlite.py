@@ -65,6 +65,7 @@ class SQLiteCursorStore:
         self._path = os.fspath(path)
         self._flush_interval = flush_interval
         self._start_writer()
+        _stores.add(weakref.ref(self, _stores.discard))
 
     def __enter__(self) -> Self:
         return self
@@ -81,12 +82,15 @@ class SQLiteCursorStore:
         return f"SQLiteCursorStore({self._path!r})"
 
     def load(self, key: str, /) -> str | None:
-        """Return the saved cursor, or None; sees what this store was given to save.
+        """Return the saved cursor, or None; sees what any store of this process saved in the file.
 
         Raises:
             sqlite3.Error: If the file cannot be read.
         """
-        self.flush()
+        for reference in _stores.copy():
+            store = reference()
+            if store is not None and store._path == self._path:
+                store.flush()
         with closing(_connect(self._path)) as db:
             row: tuple[str] | None = db.execute(
                 "SELECT cursor FROM cursors WHERE key = ?", (key,)
@@ -134,6 +138,10 @@ class SQLiteCursorStore:
 
         self._writer = Writer(write, self._flush_interval)
         self._finalizer = weakref.finalize(self, self._writer.close)
+
+
+_stores: set[weakref.ref[SQLiteCursorStore]] = set()
+"""Every store of this process: what one was given another may be asked for at once."""
 
 
 def _connect(path: str) -> sqlite3.Connection:
