@@ -65,7 +65,7 @@ class SQLiteCursorStore:
         self._path = os.fspath(path)
         self._flush_interval = flush_interval
         self._start_writer()
-        _stores.add(weakref.ref(self, _stores.discard))
+        _paths[weakref.ref(self, _paths.pop)] = self._path
 
     def __enter__(self) -> Self:
         return self
@@ -87,9 +87,9 @@ class SQLiteCursorStore:
         Raises:
             sqlite3.Error: If the file cannot be read.
         """
-        for reference in _stores.copy():
+        for reference, path in _paths.copy().items():
             store = reference()
-            if store is not None and store._path == self._path:
+            if store is not None and path == self._path:
                 store.flush()
         with closing(_connect(self._path)) as db:
             row: tuple[str] | None = db.execute(
@@ -140,8 +140,8 @@ class SQLiteCursorStore:
         self._finalizer = weakref.finalize(self, self._writer.close)
 
 
-_stores: set[weakref.ref[SQLiteCursorStore]] = set()
-"""Every store of this process: what one was given another may be asked for at once."""
+_paths: dict[weakref.ref[SQLiteCursorStore], str] = {}
+"""The files of this process's stores: what one was given another may be asked for at once."""
 
 
 def _connect(path: str) -> sqlite3.Connection:
