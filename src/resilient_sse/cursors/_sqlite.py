@@ -7,7 +7,7 @@ import sqlite3
 import time
 import weakref
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from anyio import to_thread
 
@@ -65,7 +65,7 @@ class SQLiteCursorStore:
         self._path = os.fspath(path)
         self._flush_interval = flush_interval
         self._start_writer()
-        _paths[weakref.ref(self, _paths.pop)] = self._path
+        _paths[weakref.ref(self, _forget)] = self._path
 
     def __enter__(self) -> Self:
         return self
@@ -140,8 +140,12 @@ class SQLiteCursorStore:
         self._finalizer = weakref.finalize(self, self._writer.close)
 
 
-_paths: dict[weakref.ref[SQLiteCursorStore], str] = {}
+_paths: dict[weakref.ref[Any], str] = {}
 """The files of this process's stores: what one was given another may be asked for at once."""
+
+
+def _forget(reference: weakref.ref[Any]) -> None:
+    del _paths[reference]
 
 
 def _connect(path: str) -> sqlite3.Connection:
