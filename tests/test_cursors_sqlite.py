@@ -66,6 +66,18 @@ def test_what_is_saved_can_be_loaded(store: SQLiteCursorStore, path: Path) -> No
     assert repr(store) == f"SQLiteCursorStore({str(path)!r})"
 
 
+def test_another_store_sees_what_is_not_written_yet(path: Path, tmp_path: Path) -> None:
+    """A source that is made right after another one resumes where that one was left."""
+    first = SQLiteCursorStore(path, flush_interval=60)
+    elsewhere = SQLiteCursorStore(tmp_path / "other.db", flush_interval=60)
+    first.save("key", "7")
+    elsewhere.save("key", "8")
+    with SQLiteCursorStore(path) as second:
+        assert second.load("key") == "7"
+    first.close()
+    elsewhere.close()
+
+
 def test_saving_is_fast(store: SQLiteCursorStore, path: Path) -> None:
     """Far less than 50 µs each, amortised, the time to the disk included."""
     count = 20_000

@@ -63,6 +63,12 @@ def test_the_callers_headers_win() -> None:
     assert headers == {"Accept": "text/event-stream;q=0.5", "cache-control": "no-store", "X-A": "b"}
 
 
+@pytest.mark.parametrize("value", [b"\xe9", "é".encode()], ids=["latin-1", "utf-8"])
+def test_bytes_of_a_header_are_sent_as_they_are(value: bytes) -> None:
+    """Whatever their encoding, as httpx does."""
+    assert (b"x-a", value) in build(headers={"X-A": value}).headers.raw
+
+
 def test_the_callers_last_event_id_is_not_sent_for_ever() -> None:
     """It is the first cursor, and replaced by later ones."""
     headers = {"Last-Event-ID": "1"}

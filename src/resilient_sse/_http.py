@@ -73,7 +73,11 @@ def _timeouts(settings: Settings) -> dict[str, float]:
 
 
 def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str | bytes]:  # noqa: ANN401
-    headers: dict[str, str | bytes] = dict(httpx.Headers(settings.headers).items())
+    given = httpx.Headers(settings.headers)
+    headers: dict[str, str | bytes] = {
+        name: value if value.isascii() else value.encode(given.encoding)
+        for name, value in given.items()
+    }
     defaults = getattr(client, "headers", {})
     if "accept" not in headers and defaults.get("accept", "*/*") == "*/*":
         headers["accept"] = settings.content_type

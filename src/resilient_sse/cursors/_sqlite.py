@@ -9,7 +9,7 @@ import time
 import weakref
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from anyio import to_thread
 
@@ -81,12 +81,14 @@ class SQLiteCursorStore:
     def __init__(self, path: str | os.PathLike[str], *, flush_interval: float = 0.05) -> None:
         if flush_interval < 0:
             raise ValueError(f"flush_interval must be 0 or more, not {flush_interval!r}")
-        self._path = os.fspath(path)
-        if self._path in {"", ":memory:"}:  # to SQLite these are no files
-            raise ValueError(f"path must be that of a file, not {self._path!r}")
+        given = os.fspath(path)
+        if given in {"", ":memory:"}:  # to SQLite these are no files
+            raise ValueError(f"path must be that of a file, not {given!r}")
+        self._path = os.path.abspath(given)  # noqa: PTH100 - the program may change its folder
         self._flush_interval = flush_interval
         self._starting = threading.Lock()
         self._start_writer()
+        _paths[weakref.ref(self, _forget)] = self._path
 
     def __enter__(self) -> Self:
         return self
@@ -103,14 +105,14 @@ class SQLiteCursorStore:
         return f"SQLiteCursorStore({self._path!r})"
 
     def load(self, key: str, /) -> str | None:
-        """Return the saved cursor, or None; sees what this store was given to save.
+        """Return the saved cursor, or None; sees what any store of this process saved in the file.
 
         Raises:
             CursorError: If the file cannot be used; it says what to do.
             sqlite3.Error: If the file cannot be used for now.
         """
         try:
-            self.flush()
+            self._flush_all()
             with _opened(self._path) as db:
                 row: tuple[str] | None = db.execute(
                     "SELECT cursor FROM cursors WHERE key = ?", (key,)
@@ -147,6 +149,12 @@ class SQLiteCursorStore:
         """
         self._writer.flush()
 
+    def _flush_all(self) -> None:
+        for reference, path in _paths.copy().items():
+            store = reference()
+            if store is not None and path == self._path:
+                store.flush()
+
     def close(self) -> None:
         """Write what was saved and end the thread; the next `save` would start another.
 
@@ -166,6 +174,14 @@ class SQLiteCursorStore:
 
         self._writer = Writer(write, self._flush_interval)
         self._finalizer = weakref.finalize(self, self._writer.close)
+
+
+_paths: dict[weakref.ref[Any], str] = {}
+"""The files of this process's stores: what one was given another may be asked for at once."""
+
+
+def _forget(reference: weakref.ref[Any]) -> None:
+    del _paths[reference]
 
 
 @contextmanager
