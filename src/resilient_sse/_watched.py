@@ -22,8 +22,6 @@ from resilient_sse.transports._exchange import Body
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["Chunks", "close", "on_trio", "watched"]
-
 _ABORTED: Final = "the connection was closed on this side"
 _IDLE: Final = "no bytes came in time"
 
