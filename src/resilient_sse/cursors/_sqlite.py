@@ -69,6 +69,8 @@ class SQLiteCursorStore:
 
     Args:
         path: The file; it is made when it is first used. Its folder must exist, on a local disk.
+            A relative path is looked up at each use, so a program that changes its folder gives
+            an absolute one.
         flush_interval: Seconds from a save to its write.
 
     Raises:
@@ -81,10 +83,9 @@ class SQLiteCursorStore:
     def __init__(self, path: str | os.PathLike[str], *, flush_interval: float = 0.05) -> None:
         if flush_interval < 0:
             raise ValueError(f"flush_interval must be 0 or more, not {flush_interval!r}")
-        given = os.fspath(path)
-        if given in {"", ":memory:"}:  # to SQLite these are no files
-            raise ValueError(f"path must be that of a file, not {given!r}")
-        self._path = os.path.abspath(given)  # noqa: PTH100 - the program may change its folder
+        self._path = os.fspath(path)
+        if self._path in {"", ":memory:"}:  # to SQLite these are no files
+            raise ValueError(f"path must be that of a file, not {self._path!r}")
         self._flush_interval = flush_interval
         self._starting = threading.Lock()
         self._start_writer()
