@@ -178,8 +178,8 @@ def test_a_cursor_file_that_is_none_is_reported(
     path.write_text(content, encoding="utf-8")
     result = here("tail", server.url, "--cursor", str(path))
     (line,) = result.stderr.splitlines()
-    assert f"cannot keep the place in {path}: file is not a database" in line
-    assert "choose a new file" in line
+    assert f"cannot use the file '{path}': file is not a database" in line
+    assert "choose another path" in line
     assert (result.returncode, result.stdout, server.requests) == (4, "", [])
     assert path.read_text(encoding="utf-8") == content
 
@@ -187,7 +187,7 @@ def test_a_cursor_file_that_is_none_is_reported(
 def test_a_cursor_file_without_a_folder_is_reported(here: Here, tmp_path: Path) -> None:
     """It says what may be wrong."""
     result = here("tail", "http://localhost/", "--cursor", str(tmp_path / "no" / "cursor"))
-    assert "does its folder exist" in result.stderr
+    assert "its folder does not exist; make it" in result.stderr
     assert result.returncode == 4
 
 
@@ -203,12 +203,13 @@ def test_a_cursor_file_that_breaks_is_reported(server: HistoryServer, tmp_path: 
         # What is saved is written behind the program's back: it hears of it at a later save.
         while not select.select([process.stderr], [], [], 0.05)[0]:
             server.publish("more news")
-        assert "cannot save the place: file is not a database" in process.stderr.readline()
+        line = process.stderr.readline()
+        assert f"cannot save the place: cannot use the file '{path}'" in line
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         *_, place, error = process.stderr.read().splitlines()
         assert "--last-event-id" in place
-        assert f"cannot keep the place in {path}: " in error
+        assert f"cannot use the file '{path}': " in error
 
 
 def test_many_streams_share_a_cursor_file(here: Here, tmp_path: Path) -> None:
@@ -391,6 +392,7 @@ def test_a_quiet_connection_is_reopened(here: Here) -> None:
         (["tail", "https://localhost/", "--ca", os.devnull], "no certificates"),
         (["tail", "http://localhost/", "--max-events", "0"], "--max-events"),
         (["tail", "http://a\u200d.example/"], "Invalid IDNA hostname"),
+        (["tail", "http://localhost/", "--cursor", ":memory:"], "--cursor: path must be"),
         (["watch", "http://localhost/"], "use tail"),
         (["nonsense"], "No such command"),
     ],

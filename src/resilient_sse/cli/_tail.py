@@ -6,9 +6,10 @@ import sqlite3
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
+import click
 
 from resilient_sse.cli._formats import formatter
 from resilient_sse.cli._monitor import Monitor
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
     from resilient_sse.cli._target import Target
 
 __all__ = ["Tail", "TailOptions"]
-
-_HINTS: Final = {
-    "file is not a database": "something else is in it; choose a new file",
-    "unable to open database file": "does its folder exist, and may you write there?",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +69,15 @@ class Tail:
         self._last_event_id = ""
         self._outcome = DONE
         self._client = target.client()
-        self._store = None if options.cursor is None else SQLiteCursorStore(options.cursor)
+        self._store = self._make_store(options.cursor)
         self._source = self._make_source(target)
+
+    @staticmethod
+    def _make_store(path: Path | None) -> SQLiteCursorStore | None:
+        try:
+            return None if path is None else SQLiteCursorStore(path)
+        except ValueError as error:  # SQLite has a meaning of its own for it
+            raise click.UsageError(f"--cursor: {error}") from error
 
     def _make_source(self, target: Target) -> ReconnectingEventSource:
         return target.source(
@@ -125,12 +128,8 @@ class Tail:
         except (GiveUpError, OSError) as error:
             self._outcome = outcome_of(error)
         except (CursorError, sqlite3.Error) as error:
-            self._outcome = self._about_cursor(str(error.__cause__ or error))
-
-    def _about_cursor(self, reason: str) -> Outcome:
-        hint = f"; {_HINTS[reason]}" if reason in _HINTS else ""
-        text = f"cannot keep the place in {self._options.cursor}: {reason}{hint}"
-        return Outcome(CANNOT_WRITE, text)
+            story = error.__cause__ if isinstance(error, CursorError) else error
+            self._outcome = Outcome(CANNOT_WRITE, str(story))
 
     async def _read_from(self, source: ReconnectingEventSource) -> None:
         self._last_event_id = source.last_event_id
