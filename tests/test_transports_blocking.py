@@ -18,7 +18,7 @@ import pytest
 from resilient_sse import GiveUpError, SyncReconnectingEventSource
 from resilient_sse._client import default_client
 from resilient_sse.testing import Connection, Ending, Framing, ScriptedServer, event, pause, raw
-from resilient_sse.transports import SyncTransport
+from resilient_sse.transports import SyncTransport, _sockets
 from resilient_sse.transports._dial import Dial, addresses_of
 from resilient_sse.transports._sync_stream import SyncStream
 from resilient_sse.transports._wire import Wire
@@ -267,14 +267,21 @@ def test_a_closed_socket_cannot_be_read(server: ScriptedServer) -> None:
             stream.read()
 
 
-def test_each_read_has_its_own_limit(server: ScriptedServer) -> None:
-    """A limit of nothing at all is over at once."""
+@pytest.mark.parametrize("by_the_system", [True, False])
+def test_each_read_has_its_own_limit(
+    by_the_system: bool, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of nothing at all is over at once; it makes no difference who keeps the time."""
+    if not by_the_system:
+        monkeypatch.setattr(_sockets, "_BY_THE_SYSTEM", False)
     with _quiet_stream(server) as response:
         stream: Any = response.extensions["network_stream"]
         assert X in stream.read(3, timeout=60) + stream.read(timeout=None)
         for limit in (0.01, 0.02, 0, -1):
+            began = time.monotonic()
             with pytest.raises(httpx.ReadTimeout):
                 stream.read(timeout=limit)
+            assert limit <= time.monotonic() - began < 1
 
 
 def test_a_timeout_of_tcp_is_no_timeout_of_ours(server: ScriptedServer) -> None:

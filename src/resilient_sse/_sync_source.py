@@ -149,6 +149,9 @@ class SyncReconnectingEventSource(Source):
                         due = take(self._now())
                     if due:
                         return due
+                if self._plain and self._chunks is not None and not self._session.interrupted:
+                    self._read(self._chunks)
+                    continue
                 if self._session.finished:
                     self._finish()
                     if self._session.owes_save:

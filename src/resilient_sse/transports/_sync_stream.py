@@ -6,6 +6,7 @@ shut it down at any moment, and a read then ends at once.
 
 from __future__ import annotations
 
+import errno
 import math
 from contextlib import suppress
 from time import monotonic
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from resilient_sse.transports._dial import addresses_of
-from resilient_sse.transports._sockets import is_readable, shut_down
+from resilient_sse.transports._sockets import is_readable, limit_reads, shut_down
 from resilient_sse.transports._tls import TLS
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ __all__ = ["SyncStream"]
 
 _CLOSED_HERE: Final = "the connection was closed on this side"
 _RECEIVED_AT_ONCE: Final = 64 * 1024
+_ANSWERED_WITHIN: Final = 1.0  # seconds
+_OURS: Final = (None, errno.EAGAIN)
 
 
 class SyncStream:
@@ -40,8 +43,7 @@ class SyncStream:
     def __init__(self, sock: socket.socket) -> None:
         """Take over a connected socket."""
         self._sock = sock
-        self._limit: float | None = None
-        sock.settimeout(None)
+        self._limit: float | None = math.nan  # of reads
         self._tls: TLS | None = None
         self._unread = b""
         self._aborted = False
@@ -129,15 +131,15 @@ class SyncStream:
     def _read_error(self, error: OSError) -> httpx.TransportError:
         if self._aborted:
             return httpx.ReadError(_CLOSED_HERE)
-        # With a number it is the system's own timeout: TCP has given up.
-        if isinstance(error, TimeoutError) and error.errno is None:
+        # With another number it is the system's own timeout: TCP has given up.
+        if isinstance(error, TimeoutError | BlockingIOError) and error.errno in _OURS:
             return httpx.ReadTimeout("no bytes came in time")
         return httpx.ReadError(str(error))
 
     def _set_limit(self, seconds: float | None) -> None:
         if seconds is not None and seconds <= 0:  # to a socket that means something else
             raise TimeoutError
-        self._sock.settimeout(seconds)
+        limit_reads(self._sock, seconds)
         self._limit = seconds
 
     # -- Writing -------------------------------------------------------------------------------
@@ -154,7 +156,7 @@ class SyncStream:
             httpx.WriteError: The connection is broken.
         """
         try:
-            self._set_limit(timeout)
+            self._limit_writes(timeout)
             rest = memoryview(buffer if self._tls is None else self._tls.encrypt(buffer))
             while rest:
                 rest = rest[self._sock.send(rest) :]
@@ -167,7 +169,12 @@ class SyncStream:
         """Send what TLS has to say by itself."""
         if answer := tls.to_send():
             with suppress(OSError):  # whoever reads on will hear of it, after what came before
+                self._limit_writes(_ANSWERED_WITHIN)
                 self._sock.sendall(answer)
+
+    def _limit_writes(self, seconds: float | None) -> None:
+        self._sock.settimeout(seconds)
+        self._limit = math.nan  # so that the next read sets its own
 
     # -- TLS -----------------------------------------------------------------------------------
 
