@@ -15,7 +15,8 @@ __all__ = ["CLIENT", "SERVER", "facts", "pin"]
 
 PACKAGES = (
     "resilient-sse", "httpx-sse", "httpx2", "httpxr", "sseclient-py", "launchdarkly-eventsource",
-    "aiohttp-sse-client", "openai", "anthropic", "httpx", "httpcore", "httpx-aiohttp", "aiohttp", "requests",
+    "aiohttp-sse-client", "openai", "anthropic", "httpx", "httpcore", "httpx-aiohttp", "aiohttp",
+    "requests",
 )  # fmt: skip
 _CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
 # Two cores, so that neither the one nor the other waits for its turn or moves to a cold cache.
@@ -50,11 +51,16 @@ def _versions() -> list[tuple[str, str]]:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
+    """Name the commit; "-dirty" if what is measured, or what measures, was changed since."""
     with suppress(OSError):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stdout.strip()
+        changed = _git("status", "--porcelain", "src", "benchmarks")
+        return _git("describe", "--always") + ("-dirty" if changed else "")
     return ""
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _processor() -> str:
