@@ -21,6 +21,9 @@ CODE := src $(wildcard tests examples benchmarks)
 EVENTS ?= 1000000
 MINUTES ?= 10
 SEED ?= 1
+# Which parts `make bench` measures (default: all), and the version of node's client.
+ONLY ?=
+EVENTSOURCE := 5.1.5
 
 INTERPRETER := $(shell PYTHON="$(PYTHON)" scripts/find-python)
 
@@ -102,6 +105,11 @@ soak: $(VENV)/.test ## Read a million events from a server that keeps breaking (
 	@echo "==> Soaking"
 	@$(BIN)/python -m benchmarks.soak --events $(EVENTS) --seed $(SEED)
 
+.PHONY: bench
+bench: $(VENV)/.bench ## Measure everything beside its peers (ONLY="decoder burst"), write tables and plots
+	@echo "==> Measuring"
+	@$(BIN)/python -m benchmarks $(ONLY)
+
 .PHONY: fuzz
 fuzz: $(VENV)/.test ## Feed noise to the decoder and to the client (MINUTES, SEED)
 	@echo "==> Fuzzing for $(MINUTES) minutes"
@@ -174,6 +182,14 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
 $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "==> Installing resilient_sse and the $* tools into $(VENV)"
 	@$(PIP_INSTALL) --editable '.[all]' --group $*
+	@touch $@
+
+# The peers, and node's if there is a node; without it, it is left out of the tables.
+$(VENV)/.bench: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "==> Installing resilient_sse and its peers into $(VENV)"
+	@$(PIP_INSTALL) --editable '.[all]' --group bench
+	@npm install --silent --prefix $(VENV)/node eventsource@$(EVENTSOURCE) || \
+		echo "==> Without node's eventsource: npm could not install it"
 	@touch $@
 
 # Like .test, but the library comes from its wheel.

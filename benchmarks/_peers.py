@@ -136,7 +136,7 @@ def sseclient_py(url: str, count: int) -> None:
     import requests  # noqa: PLC0415 - a peer
     import sseclient  # noqa: PLC0415 - a peer
 
-    response = requests.get(url, stream=True, timeout=60)
+    response: Any = requests.get(url, stream=True, timeout=60)
     with closing(sseclient.SSEClient(response)) as client:
         _count_blocking(client.events(), count)
 

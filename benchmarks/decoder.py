@@ -1,9 +1,11 @@
 """How fast the decoder is, beside every other Python decoder of Server-Sent Events.
 
-Run it with ``python -m benchmarks.decoder`` (``--quick`` for a rough answer, ``--page FILE`` to put
-the table into the documentation's page on performance). Every decoder reads
-the same chunks in the same process, in turns, so that a slower moment of the machine hits all of
-them; the numbers are medians of CPU time. Decoders that are not installed are left out.
+    python -m benchmarks.decoder [--quick]
+
+Every decoder reads the same chunks in the same process, in turns and in another order each time, so
+that a slower moment of the machine hits all of them; the numbers are medians of CPU time. Every
+workload has a process of its own: what another one left in memory changes how fast large strings
+are made. Decoders that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -11,52 +13,30 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
-import importlib.metadata
-import os
-import platform
+import json
+import random
+import subprocess
 import sys
 import time
-from datetime import date
-from pathlib import Path
-from statistics import median
+from contextlib import suppress
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from benchmarks._machine import CLIENT, pin
+from benchmarks._results import spread
 from benchmarks._workloads import Workload, workloads
 from resilient_sse._decoder import SSEDecoder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
-__all__ = ["Result", "main", "measure"]
+__all__ = ["BASELINE", "OURS", "main", "measure"]
 
 BASELINE = "httpx-sse"
 OURS = "resilient_sse"
-# How many times faster than httpx-sse the decoder is meant to be, workload by workload.
-GOALS = (3.9, 2.9, 4.7, 1.8, 1.8, 2.6, 2.4, 4.6, 3.2, 2.2, 3.7)
-_BEGIN, _END = "<!-- decoder: begin -->\n", "<!-- decoder: end -->\n"
-
-
-class Result(NamedTuple):
-    """What one decoder needed for one workload.
-
-    Attributes:
-        workload: The workload's name.
-        decoder: The decoder's name.
-        seconds: The CPU time per run: the median.
-        spread: The distance between the quartiles, as a part of the median.
-        events: How many events it found, or -1 if it failed (its time means nothing then).
-        expected: How many there are.
-        ratio: How many times faster than httpx-sse it is.
-    """
-
-    workload: str
-    decoder: str
-    seconds: float
-    spread: float
-    events: int
-    expected: int
-    ratio: float
+_FAILED = -1
+Times = dict[str, dict[str, list[float]]]
+"""Nanoseconds for each event, round by round, of each decoder, of each workload."""
 
 
 def _ours(chunks: list[bytes]) -> int:
@@ -137,6 +117,30 @@ def _launchdarkly() -> Callable[[list[bytes]], int]:
     return run
 
 
+def _launchdarkly_async() -> Callable[[list[bytes]], int]:
+    peer: Any = importlib.import_module("ld_eventsource.async_reader")
+    event_class: type = importlib.import_module("ld_eventsource.actions").Event
+
+    async def source(chunks: list[bytes]) -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    async def count(chunks: list[bytes]) -> int:
+        lines = peer._AsyncBufferedLineReader.lines_from(source(chunks))  # noqa: SLF001 - as above
+        total = 0
+        async for item in peer._AsyncSSEReader(lines).events_and_comments():  # noqa: SLF001 - same
+            if isinstance(item, event_class):
+                total += 1
+        return total
+
+    return lambda chunks: asyncio.run(count(chunks))
+
+
+def _anthropic() -> Callable[[list[bytes]], int]:
+    peer: Any = importlib.import_module("anthropic._streaming")
+    return lambda chunks: _length(peer.SSEDecoder().iter_bytes(iter(chunks)))
+
+
 def _openai() -> Callable[[list[bytes]], int]:
     peer: Any = importlib.import_module("openai._streaming")
     return lambda chunks: _length(peer.SSEDecoder().iter_bytes(iter(chunks)))
@@ -182,7 +186,9 @@ _PEERS: dict[str, Callable[[], Callable[[list[bytes]], int]]] = {
     "httpx2": _httpx2,
     "sseclient-py": _sseclient,
     "launchdarkly": _launchdarkly,
+    "launchdarkly async": _launchdarkly_async,
     "openai": _openai,
+    "anthropic": _anthropic,
     "aiohttp-sse-client": _aiohttp,
 }
 
@@ -190,130 +196,76 @@ _PEERS: dict[str, Callable[[], Callable[[list[bytes]], int]]] = {
 def _decoders() -> dict[str, Callable[[list[bytes]], int]]:
     decoders: dict[str, Callable[[list[bytes]], int]] = {OURS: _ours}
     for name, load in _PEERS.items():
-        try:
+        with suppress(ImportError):
             decoders[name] = load()
-        except ImportError as error:
-            print(f"without {name}: {error}", file=sys.stderr)
     return decoders
 
 
-def _time(decode: Callable[[list[bytes]], int], chunks: list[bytes]) -> tuple[float, int]:
-    """Run once; for a decoder that cannot read the stream the number of events is -1."""
+def _time(decode: Callable[[list[bytes]], int], workload: Workload) -> float | None:
+    """Run once; None for a decoder that cannot read the stream or finds other events."""
     start = time.process_time()
     try:
-        events = decode(chunks)
+        events = decode(workload.chunks)
     except Exception:  # noqa: BLE001 - whatever a peer raises
-        return time.process_time() - start, -1
-    return time.process_time() - start, events
+        events = _FAILED
+    seconds = time.process_time() - start
+    return seconds / workload.events * 1e9 if events == workload.events else None
 
 
-def _spread(times: list[float]) -> float:
-    ordered = sorted(times)
-    low, high = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
-    return (high - low) / median(times)
+def _measure_here(workload: Workload, rounds: int) -> dict[str, list[float]]:
+    """Let the decoders take turns, after one round that does not count."""
+    decoders = _decoders()
+    times: dict[str, list[float]] = {name: [] for name in decoders}
+    for turn in range(rounds + 1):
+        for name in random.sample(list(times), len(times)):
+            taken = _time(decoders[name], workload)
+            if taken is None:
+                print(f"  ({name} cannot read {workload.name!r})", file=sys.stderr)
+                del times[name]
+            elif turn:
+                times[name].append(taken)
+    return {name: times[name] for name in decoders if name in times}
 
 
-def _measure_workload(
-    workload: Workload, decoders: dict[str, Callable[[list[bytes]], int]], rounds: int
-) -> list[Result]:
-    times: dict[str, list[float]] = {}
-    events: dict[str, int] = {}
-    for _ in range(rounds):
-        for name, decode in decoders.items():
-            seconds, events[name] = _time(decode, workload.chunks)
-            times.setdefault(name, []).append(seconds)
-    base = median(times[BASELINE]) if BASELINE in times else float("nan")
-    return [
-        Result(
-            workload.name,
-            name,
-            median(taken),
-            _spread(taken),
-            events[name],
-            workload.events,
-            base / median(taken),
-        )
-        for name, taken in times.items()
-    ]
-
-
-def measure(*, quick: bool = False) -> list[Result]:
-    """Measure every decoder that is installed on every workload.
+def measure(*, quick: bool = False, rounds: int | None = None) -> Times:
+    """Measure every decoder that is installed on every workload, each in a process of its own.
 
     Args:
         quick: Fewer rounds on shorter streams.
-
-    Returns:
-        One result per decoder and workload; a named tuple, so it goes into JSON as it is.
+        rounds: How many rounds; default: 3 or 11.
     """
-    decoders = _decoders()
-    rounds, scale = (3, 1) if quick else (15, 4)
-    return [
-        result
-        for workload in workloads(scale)
-        for result in _measure_workload(workload, decoders, rounds)
-    ]
+    times: Times = {}
+    command = [sys.executable, "-m", "benchmarks.decoder", *(["--quick"] if quick else [])]
+    command += ["--rounds", str(rounds or (3 if quick else 11))]
+    for number, workload in enumerate(workloads()):
+        done = subprocess.run(
+            [*command, "--workload", str(number)], stdout=subprocess.PIPE, check=True
+        )
+        times[workload.name] = json.loads(done.stdout)
+        print(_line(workload.name, times[workload.name]), flush=True)
+    return times
 
 
-def _table(results: list[Result]) -> Iterator[str]:
-    names = list(dict.fromkeys(result.decoder for result in results))
-    yield f"{'ratio to httpx-sse (higher is faster)':38}" + "".join(f"{n:>20}" for n in names)
-    for workload in dict.fromkeys(result.workload for result in results):
-        cells = {r.decoder: r for r in results if r.workload == workload}
-        yield f"{workload:38}" + "".join(_cell(cells[name]) for name in names)
-
-
-def _cell(result: Result) -> str:
-    if result.events < 0:
-        return f"{'fails':>20}"
-    wrong = "" if result.events == result.expected else f"({result.events}!) "
-    return f"{wrong}{result.ratio:.2f} ±{result.spread:4.0%}".rjust(20)
-
-
-def _markdown(results: list[Result]) -> Iterator[str]:
-    """Make the documentation's table: the fastest of each workload in bold."""
-    names = list(dict.fromkeys(result.decoder for result in results))
-    packages = [{"launchdarkly": "launchdarkly-eventsource"}.get(name, name) for name in names]
-    versions = [importlib.metadata.version(name.replace("_", "-")) for name in packages]
-    heads = [f"{name} {version}" for name, version in zip(names, versions, strict=True)]
-    yield f"| | goal | {' | '.join(heads)} |"
-    yield "|---" * (len(names) + 2) + "|"
-    workloads_seen = dict.fromkeys(result.workload for result in results)
-    for goal, workload in zip(GOALS, workloads_seen, strict=True):
-        row = [result for result in results if result.workload == workload]
-        best = max(result.ratio for result in row if result.events == result.expected)
-        yield f"| {workload} | {goal} | {' | '.join(_markdown_cell(r, best) for r in row)} |"
-
-
-def _markdown_cell(result: Result, best: float) -> str:
-    if result.events < 0:
-        return "fails"
-    shown = f"{result.ratio:.2f}"
-    wrong = "" if result.events == result.expected else f", {result.events} events"
-    bold = "**" if result.ratio == best else ""
-    return f"{bold}{shown}{bold} ±{result.spread:.0%}{wrong}"
-
-
-def _put_into(page: Path, results: list[Result]) -> None:
-    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    how = f"{date.today():%d %B %Y}, {python}, {os.cpu_count()} cores."  # noqa: DTZ011 - a day
-    table = "\n".join(_markdown(results))
-    page.write_text(f"{before}{_BEGIN}{how}\n\n{table}\n{_END}{after}", encoding="utf-8")
+def _line(workload: str, times: dict[str, list[float]]) -> str:
+    """Make one line of a table for the terminal."""
+    base = spread(times[BASELINE]).middle
+    cells = [f"{name} {base / spread(taken).middle:.2f}" for name, taken in times.items()]
+    return f"  {workload:34} " + ", ".join(cells)
 
 
 def main() -> None:
-    """Print the table."""
+    """Print how many times faster than httpx-sse each is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a rough answer in a few seconds")
-    parser.add_argument("--page", type=Path, help="the page to put the table into")
+    parser.add_argument("--workload", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int)
     options = parser.parse_args()
-    results = measure(quick=options.quick)
-    for line in _table(results):
-        print(line)
-    if options.page is not None:
-        _put_into(options.page, results)
+    if options.workload is None:
+        measure(quick=options.quick, rounds=options.rounds)
+        return
+    pin(CLIENT)
+    workload = workloads(1 if options.quick else 4)[options.workload]
+    print(json.dumps(_measure_here(workload, options.rounds)))
 
 
 if __name__ == "__main__":

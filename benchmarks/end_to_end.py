@@ -1,10 +1,10 @@
 """End to end over loopback: what an event costs, from the socket to the consumer.
 
-    python -m benchmarks.end_to_end [--quick] [--only NAME] [--json FILE]
+    python -m benchmarks.end_to_end [--quick] [PART ...]
 
-The server is a process of its own. Clients take turns (A B C A B C ...), so that what the machine
-does meanwhile hits all of them; numbers are medians, with the range from the fastest to the
-slowest round. CPU time is that of the client's process, user and system.
+The server is a process of its own, on a core of its own; the clients share the other one. They take
+turns, in another order each time, so that what the machine does meanwhile hits all of them. CPU
+time is that of the client's process, user and system.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import platform
-import statistics
+import random
+import shutil
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from time import process_time
+from statistics import median
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.request import urlopen
 
 import stamina
 
+from benchmarks._machine import CLIENT, SERVER, pin
 from benchmarks._many import CLIENTS
 from benchmarks._peers import DROPS, PEERS
+from benchmarks._results import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["WORKLOADS", "main"]
+__all__ = ["PARTS", "WORKLOADS", "main", "measure"]
 
 Results = dict[str, list[float]]
 
@@ -41,18 +44,24 @@ class Workload(NamedTuple):
     Attributes:
         path: Of the server, with a place for the number of events.
         events: How many.
+        rounds: How often, without the first.
     """
 
     path: str
     events: int
+    rounds: int
 
 
+# Runs of some 40 ms differ by a factor of two and more, those of 400 ms by a tenth.
 WORKLOADS = {
-    "backlog": Workload("/blocks/tokens?n={}", 100_000),
-    "burst": Workload("/burst?n={}", 20_000),
-    "paced": Workload("/paced?n={}&rate=2000", 2_000),
-    "json": Workload("/blocks/json?n={}", 10_000),
+    "backlog": Workload("/blocks/tokens?n={}", 250_000, 7),
+    "burst": Workload("/burst?n={}", 30_000, 9),
+    "paced": Workload("/paced?n={}&rate=2000", 2_000, 5),
+    "json": Workload("/blocks/json?n={}", 40_000, 7),
 }
+PARTS = (*WORKLOADS, "drop", "many")
+NODE = "node's eventsource"
+_NODE_PROGRAM = Path(__file__).parent / "_node.mjs"
 
 
 @contextlib.contextmanager
@@ -62,6 +71,8 @@ def serving() -> Iterator[str]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None
         assert server.stdout is not None
+        pin(SERVER, server.pid)
+        pin(CLIENT)
         yield f"http://127.0.0.1:{int(server.stdout.readline())}"
         server.stdin.close()
 
@@ -70,25 +81,54 @@ def take_turns(names: list[str], rounds: int, measure: Callable[[str], float | N
     """Measure every client once a round, after one round that does not count."""
     results: Results = {name: [] for name in names}
     for turn in range(rounds + 1):
-        for name in list(results):
+        for name in random.sample(list(results), len(results)):
             value = measure(name)
             if value is None:
                 del results[name]
             elif turn:
                 results[name].append(value)
+        print(f"    {turn} of {rounds}", end="\r", flush=True)
+    print()
     return results
 
 
-def cpu_per_event(address: str, workload: Workload, name: str) -> float | None:
-    """Measure the microseconds of CPU time that one event costs; None without the client."""
+def cpu_per_event(address: str, workload: Workload, walls: Results, name: str) -> float | None:
+    """Measure the microseconds of CPU time that one event costs; None without the client.
+
+    Args:
+        address: The server's.
+        workload: What to read.
+        walls: Where the microseconds that passed are noted.
+        name: The client's.
+    """
     url = address + workload.path.format(workload.events)
-    began = process_time()
+    if name == NODE:
+        return _node(url, workload.events, walls)
+    began, began_at = process_time(), perf_counter()
     try:
         PEERS[name](url, workload.events)
     except ImportError as error:
         print(f"  ({name} is left out: {error})")
         return None
+    walls.setdefault(name, []).append((perf_counter() - began_at) / workload.events * 1e6)
     return (process_time() - began) / workload.events * 1e6
+
+
+def _node(url: str, count: int, walls: Results) -> float | None:
+    """Let node read; it says itself what it used, from its second stream on."""
+    node, folder = shutil.which("node"), Path(sys.prefix, "node")
+    if node is None or not (folder / "node_modules/eventsource").exists():
+        print(f"  ({NODE} is left out: `make bench` installs it where there are node and npm)")
+        return None
+    # node looks for packages from where the program is.
+    command = [node, shutil.copy(_NODE_PROGRAM, folder), url, str(count)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"  ({NODE} is left out: {done.stderr.strip().splitlines()[-1:]})")
+        return None
+    cpu, wall = map(float, done.stdout.split())
+    walls.setdefault(NODE, []).append(wall / count)
+    return cpu / count
 
 
 def drop_to_request(address: str, count: int, name: str) -> float | None:
@@ -100,7 +140,7 @@ def drop_to_request(address: str, count: int, name: str) -> float | None:
         return None
     with urlopen(f"{address}/gaps") as answer:  # noqa: S310 - our own server
         gaps: list[float] = json.load(answer)
-    return statistics.median(gaps) * 1e3
+    return median(gaps) * 1e3
 
 
 def many(address: str, count: int, seconds: float, rounds: int) -> dict[str, Results]:
@@ -120,53 +160,49 @@ def many(address: str, count: int, seconds: float, rounds: int) -> dict[str, Res
 
 
 def show(title: str, unit: str, results: Results) -> None:
-    """Print a table, the first client being what the others are compared with."""
-    print(f"\n{title} ({unit})")
-    base = statistics.median(next(iter(results.values())))
+    """Print a table."""
+    print(f"{title} ({unit})")
     for name, values in results.items():
-        median = statistics.median(values)
-        spread = f"{min(values):.2f} to {max(values):.2f}"
-        print(f"  {name:28} {median:9.2f}   x{base / median:<6.2f} {spread}", flush=True)
+        low, middle, high = spread(values)
+        print(f"  {name:28} {middle:9.2f}   {low:.2f} to {high:.2f}", flush=True)
 
 
-def measure_all(address: str, only: str | None, rounds: int, *, quick: bool) -> dict[str, Results]:
-    """Run what is asked for, printing as it goes."""
-    done: dict[str, Results] = {}
-    for name, workload in WORKLOADS.items():
-        if only in {None, name}:
-            smaller = workload._replace(events=workload.events // (4 if quick else 1))
-            measure = partial(cpu_per_event, address, smaller)
-            done[name] = take_turns(list(PEERS), rounds, measure)
-            show(name, "µs of CPU per event", done[name])
-    if only in {None, "drop"}:
-        done["drop"] = take_turns(
-            list(DROPS), rounds, lambda peer: drop_to_request(address, 20 if quick else 60, peer)
-        )
-        show("drop to next request", "ms", done["drop"])
-    if only in {None, "many"}:
-        streams = many(address, 200 if quick else 1000, 3.0, 1 if quick else 3)
-        for what, results in streams.items():
-            done[what] = results
-            show(f"quiet streams: {what}", what.rpartition("_")[2], results)
+def measure(
+    part: str, address: str, *, quick: bool, rounds: int | None = None
+) -> dict[str, Results]:
+    """Measure one part: a dictionary of what was measured, client by client, round by round."""
+    if part == "drop":
+        drops = partial(drop_to_request, address, 10 if quick else 40)
+        done = {"drop_ms": take_turns(list(DROPS), rounds or (2 if quick else 7), drops)}
+    elif part == "many":
+        done = many(address, 100 if quick else 1000, 3.0, rounds or (1 if quick else 3))
+    else:
+        workload = WORKLOADS[part]
+        if quick:
+            workload = workload._replace(events=workload.events // 10)
+        walls: Results = {}
+        run = partial(cpu_per_event, address, workload, walls)
+        turns = rounds or (2 if quick else workload.rounds)
+        done = {"cpu_us": take_turns([*PEERS, NODE], turns, run), "wall_us": walls}
+        done["wall_us"] = {name: values[1:] for name, values in walls.items()}
+    for what, results in done.items():
+        name, _, unit = what.rpartition("_")
+        show(f"{part}: {name}", unit, results)
     return done
 
 
 def main() -> None:
-    """Measure, print tables, and save the data."""
+    """Measure and print tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and events")
-    parser.add_argument("--only", choices=[*WORKLOADS, "drop", "many"])
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--json", type=Path, help="where to save the data")
+    parser.add_argument("part", nargs="*", help=", ".join(PARTS))
     options = parser.parse_args()
-    rounds = options.rounds or (2 if options.quick else 7)
     # What an application logs about retries, and where to, is its own affair.
     stamina.instrumentation.set_on_retry_hooks([])
     with serving() as address:
-        done = measure_all(address, options.only, rounds, quick=options.quick)
-    if options.json:
-        machine = {"python": platform.python_version(), "machine": platform.machine()}
-        options.json.write_text(json.dumps({"machine": machine, "results": done}, indent=1))
+        for part in options.part or PARTS:
+            measure(part, address, quick=options.quick, rounds=options.rounds)
 
 
 if __name__ == "__main__":

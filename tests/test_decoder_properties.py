@@ -263,10 +263,6 @@ def _long_line(factor: int) -> list[bytes]:
     return [b"data: ", *[b"x" * 64] * (16_000 * factor), b"\n\n"]
 
 
-def _long_line_in_large_pieces(factor: int) -> list[bytes]:
-    return [b"data: ", *[b"x" * 5000] * (600 * factor), b"\n\n"]
-
-
 def _lines_one_by_one(factor: int) -> list[bytes]:
     return [b"data: x\n"] * (10_000 * factor)
 
@@ -287,7 +283,6 @@ def _many_blocks(factor: int) -> list[bytes]:
     "make",
     [
         _long_line,
-        _long_line_in_large_pieces,
         _lines_one_by_one,
         _many_lines,
         _many_lines_at_once,

@@ -313,7 +313,7 @@ class SSEDecoder:
         if len(text) >= _MANY and not self._data and not self._named:
             if text[0] == ":" and self._on_comment is None:
                 text = _without_heartbeats(text)
-            if self._run(text, events):
+            if text[:1] != "i" and self._run(text, events):
                 return
             text = self._common_blocks(text, events)
         if text:
