@@ -21,7 +21,7 @@ from rich.console import Console
 
 from resilient_sse import Disconnected, Failure, FailureKind, ServerSentEvent, StreamEnded
 from resilient_sse.cli import main
-from resilient_sse.cli._demo import _faults, _serve
+from resilient_sse.cli._demo import _faults, _serve, _server
 from resilient_sse.cli._demo._command import Demo
 from resilient_sse.cli._demo._ledger import Ledger
 from resilient_sse.cli._demo._process import ServerProcess
@@ -340,7 +340,7 @@ def test_the_server_is_a_program() -> None:
     command = [sys.executable, "-m", "resilient_sse.cli._demo._server", "0", "0.0", "0.000001"]
     result = subprocess.run(
         command,
-        input="cut\nunavailable\nsilence\nend\nfinish\n",
+        input="".join(f"{told}\n" for told in _server._COMMANDS),
         capture_output=True,
         text=True,
         check=True,

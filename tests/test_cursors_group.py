@@ -65,6 +65,7 @@ def test_only_what_must_move_moves() -> None:
     assert moved == {url for url in STREAMS if before[url] == MEMBERS[-1]}
 
 
+@pytest.mark.timeout(120)
 def test_ten_replicas_share_ten_thousand_streams(server: RedisServer) -> None:
     """Simulated without reading: leases in a real Redis; replicas come, die and leave."""
     # In simulation a replica takes a second to look; let none expire that is to live.

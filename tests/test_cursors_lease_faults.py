@@ -213,6 +213,19 @@ def test_asyncio_cancels_a_grant_at_any_moment(server: RedisServer) -> None:
     grant(Leases(Redis(server.client), "resilient-sse:{x}", TTL))
 
 
+def test_a_grant_that_comes_just_before_the_cancellation_is_given_back(server: RedisServer) -> None:
+    """Nobody waits for its end."""
+    old_enough(server)
+    lease = RedisLease(server.url, "x", ttl=NEVER)
+    abandoned = lease._begin()
+    assert lease._ask(abandoned) is None
+    assert lease.held
+    lease._abandon(abandoned)
+    other = Leases(Redis(server.client), "resilient-sse:{x}", NEVER)
+    wait_until(lambda: isinstance(other.acquire(["x"])["x"], Held))
+    assert not lease.held
+
+
 def test_one_block_at_a_time_uses_a_lease(server: RedisServer) -> None:
     """A second one would be a second reader; one after the other gets a newer token."""
     lease = RedisLease(server.url, "x", ttl=TTL)

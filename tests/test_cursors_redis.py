@@ -125,6 +125,19 @@ def test_a_store_serves_one_event_loop_after_the_other(server: RedisServer) -> N
     store.close()
 
 
+def test_clients_of_event_loops_that_are_over_are_forgotten(server: RedisServer) -> None:
+    """Also if nobody closed the store there."""
+    store = RedisCursorStore(server.url)
+
+    async def use() -> None:
+        assert await store.aload("a") is None
+        await store._redis._async_client().aclose()
+
+    for _ in range(3):
+        anyio.run(use)
+    assert len(store._redis._async) == 1
+
+
 @pytest.mark.anyio
 async def test_a_source_resumes_from_it(server: RedisServer, sse_history: HistoryServer) -> None:
     """In another process, as it were: with another store."""

@@ -71,7 +71,7 @@ class RedisLease:
         self._redis = Redis(client, timeout=ttl / 4)
         self._leases = Leases(self._redis, space_of(prefix, name), ttl)
         self._held: Held | None = None
-        self._keeper: Keeper | None = None
+        self._keeper = Keeper(self._leases)
         self._in_use = self._cut_off = False
 
     @property
@@ -214,8 +214,7 @@ class RedisLease:
 
     def _give_back(self) -> None:
         self._in_use = False
-        if self._keeper is not None:
-            self._keeper.stop()
+        self._keeper.stop()
         held = self._granted()
         within(self._leases.ttl, partial(self._release, held))  # after that it is over by itself
 
