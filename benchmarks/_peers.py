@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DROPS", "PEERS"]
 
+# A program loads the certificates once, not for every stream; our own default does so by itself.
+_CONTEXT = httpx.create_ssl_context()
 _NO_LIMIT = httpx.Limits(max_connections=None)
 
 
@@ -79,7 +81,7 @@ async def source_aiohttp(url: str, count: int) -> None:
     """Our source on the extra ``aiohttp``."""
     from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415 - an extra
 
-    async with httpx.AsyncClient(transport=AiohttpTransport()) as client:
+    async with httpx.AsyncClient(transport=AiohttpTransport(verify=_CONTEXT)) as client:
         await source(url, count, client)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._results import spread
-from benchmarks._targets import DECODER, OVERHEAD
+from benchmarks._targets import AGAINST, DECODER, MEMORY_KB, OVERHEAD
 from benchmarks.decoder import BASELINE, OURS
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def _tables(results: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
         yield "drop", [_about(results["drop"]), "", *_list("milliseconds", drops)]
     if "many" in results:
         yield "many", [_about(results["many"]), "", *_many(results["many"]["data"])]
+    yield "against", list(_against(results))
     if "event" in results:
         yield "event", list(_list("nanoseconds", results["event"]["data"]))
 
@@ -151,6 +152,35 @@ def _overhead(parts: dict[str, Any]) -> Iterator[str]:
 
 def _outcome(value: float, target: Any) -> str:  # noqa: ANN401
     return "met" if value <= target.value else f"missed: {target.why}"
+
+
+def _against(results: dict[str, Any]) -> Iterator[str]:
+    yield "| | times better than httpx-sse | target | | the best of the others | ours beside it |"
+    yield "|---|---:|---:|---|---|---:|"
+    for aim in AGAINST:
+        if aim.part not in results:
+            continue
+        figures = results[aim.part]["data"][aim.figure]
+        middles = {name: spread(values).middle for name, values in figures.items()}
+        others = {name: value for name, value in middles.items() if _is_another(name)}
+        best = min(others, key=others.__getitem__)
+        ours = middles[aim.client]
+        ratio = middles[BASELINE] / ours
+        outcome = "met" if ratio >= aim.target.value else f"missed: {aim.target.why}"
+        beside = f"{best} | {others[best] / ours:.2f}"
+        yield f"| {aim.title} | {ratio:.2f} | {aim.target.value} | {outcome} | {beside} |"
+    if "many" in results:
+        memory = results["many"]["data"]["memory_kb"]
+        ours = spread(memory["resilient_sse"]).middle
+        outcome = "met" if ours <= MEMORY_KB else "missed"
+        ratio = spread(memory[BASELINE]).middle / ours
+        numbers = f"{ours:.1f} | {ratio:.2f} | {MEMORY_KB} KB"
+        yield f"| memory of a quiet stream, KB: {numbers} | {outcome} | | |"
+
+
+def _is_another(name: str) -> bool:
+    """Say whether it is a client of somebody else's, and for events."""
+    return not name.startswith(("resilient_sse", "bare "))
 
 
 def _list(unit: str, data: dict[str, list[float]]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["DECODER", "OVERHEAD", "Target"]
+__all__ = ["AGAINST", "DECODER", "MEMORY_KB", "OVERHEAD", "Aim", "Target"]
 
 
 class Target(NamedTuple):
@@ -46,5 +46,49 @@ DECODER = {
 }
 """How many times faster than httpx-sse the decoder is to be."""
 
-OVERHEAD: dict[tuple[str, str], Target] = {}
+_ONE_STEP = "one step of `async for` over any coroutine costs about 0.1 µs by itself"
+OVERHEAD = {
+    ("backlog", "resilient_sse"): Target(1.35, _ONE_STEP),
+    ("backlog", "resilient_sse batches()"): Target(1.10),
+    ("burst", "resilient_sse"): Target(1.10),
+    ("burst", "resilient_sse batches()"): Target(1.10),
+    ("paced", "resilient_sse"): Target(1.10),
+    ("paced", "resilient_sse batches()"): Target(1.10),
+    ("json", "resilient_sse batches()"): Target(1.10),
+}
 """How many times the CPU of a bare decoder loop a client may need: by part and client."""
+
+
+class Aim(NamedTuple):
+    """What is to be reached beside httpx-sse.
+
+    Attributes:
+        part: The part of the results.
+        figure: What is measured, as the part names it.
+        client: Ours.
+        title: How the page names it.
+        target: How many times better than httpx-sse.
+    """
+
+    part: str
+    figure: str
+    client: str
+    title: str
+    target: Target
+
+
+AGAINST = (
+    Aim("backlog", "cpu_us", "resilient_sse", "backlog, event by event", Target(3.2)),
+    Aim("backlog", "cpu_us", "resilient_sse batches()", "backlog, `batches()`", Target(4.0)),
+    Aim("backlog", "cpu_us", "resilient_sse blocking", "backlog, blocking", Target(4.2)),
+    Aim("burst", "cpu_us", "resilient_sse", "burst", Target(3.5)),
+    Aim("burst", "cpu_us", "resilient_sse + aiohttp", "burst, extra `aiohttp`", Target(8.0)),
+    Aim("paced", "cpu_us", "resilient_sse", "paced", Target(3.5)),
+    Aim("many", "event_us", "resilient_sse", "an event on quiet streams", Target(1.6)),
+    Aim("many", "open_us", "resilient_sse", "opening one of a thousand", Target(3.0)),
+    Aim("drop", "drop_ms", "resilient_sse", "drop to next request", Target(2.0)),
+)
+"""How many times better than httpx-sse we are to be."""
+
+MEMORY_KB = 20
+"""The most memory a quiet stream is to take."""

@@ -126,6 +126,8 @@ def test_timeout_limits_the_end_of_the_next_wait() -> None:
     [
         {"attempts": 0},
         {"attempts": -1},
+        {"attempts": 1.5},
+        {"retry_statuses": 5},
         {"timeout": -1.0},
         {"wait_initial": float("nan")},
         {"wait_max": float("inf")},
@@ -137,7 +139,7 @@ def test_timeout_limits_the_end_of_the_next_wait() -> None:
 )
 def test_backoff_refuses_nonsense(keywords: dict[str, Any]) -> None:
     """A keyword that makes no sense is named in the error."""
-    with pytest.raises(ValueError, match=next(iter(keywords))):
+    with pytest.raises((ValueError, TypeError), match=next(iter(keywords))):
         ExponentialBackoff(**keywords)
 
 

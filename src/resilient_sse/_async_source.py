@@ -258,7 +258,8 @@ class ReconnectingEventSource(Source):
         request = _http.build_request(self._client, self._settings, attempt)
         built = dict(request.headers)
         if self._settings.prepare_request is not None:
-            request = await _settle(self._settings.prepare_request(request, attempt)) or request
+            returned = await _settle(self._settings.prepare_request(request, attempt))
+            request = _http.prepared(returned, request)
         self._session.sending(request.method)
         return _http.on_its_way(self._settings, built, request)
 

@@ -92,6 +92,18 @@ def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str
     return headers
 
 
+def prepared(returned: Any, request: Any) -> Any:  # noqa: ANN401 - the client's own
+    """Return the request to send, given what `prepare_request` returned.
+
+    Raises:
+        TypeError: If that is no request.
+    """
+    if returned is not None and not hasattr(returned, "headers"):
+        msg = f"prepare_request must return a request, or None for the one it got: {returned!r}"
+        raise TypeError(msg)
+    return request if returned is None else returned
+
+
 def on_its_way(settings: Settings, built: Mapping[str, str], request: Any) -> Sending:  # noqa: ANN401
     """Take away the credentials of a request that `prepare_request` sent to another origin.
 

@@ -148,7 +148,7 @@ class Source:
             decoder=decoder,
             max_event_size=max_event_size,
             until=until,
-            hooks=tuple(hooks),
+            hooks=_several(hooks),
         )
         self._client: Any = client
         self._own_client = client is None
@@ -205,6 +205,13 @@ def _absolute(url: Any, client: Any) -> Any:  # noqa: ANN401 - `Settings` checks
     if not base or not isinstance(url, str) or urlsplit(url).scheme:
         return url
     return str(httpx.URL(f"{base}/").join(url.lstrip("/")))
+
+
+def _several(hooks: Any) -> tuple[Any, ...]:  # noqa: ANN401 - `Settings` checks each
+    if not hasattr(hooks, "__iter__"):
+        msg = f"hooks takes several: write hooks=[{getattr(hooks, '__name__', hooks)}]"
+        raise TypeError(msg)
+    return tuple(hooks)
 
 
 def busy() -> RuntimeError:

@@ -276,7 +276,8 @@ class SyncReconnectingEventSource(Source):
         request.extensions.update(self._wire.extensions)
         built = dict(request.headers)
         if self._settings.prepare_request is not None:
-            request = _settled(self._settings.prepare_request(request, attempt)) or request
+            returned = _settled(self._settings.prepare_request(request, attempt))
+            request = _http.prepared(returned, request)
         self._session.sending(request.method)
         return _http.on_its_way(self._settings, built, request)
 

@@ -106,6 +106,9 @@ class StreamEnded(SSEError):  # noqa: N818 - it is news before it is an error
 class IdleTimeout(SSEError):  # noqa: N818 - named like TimeoutException of httpx
     """No byte came for ``idle_timeout`` seconds, so the connection counts as lost."""
 
+    def __init__(self, message: str = "no byte came in time") -> None:
+        super().__init__(message)
+
 
 class EventTooLarge(SSEError):  # noqa: N818 - the name says what is wrong
     """One event needs more memory than it was allowed.

@@ -61,9 +61,12 @@ class ExponentialBackoff:
     retry_statuses: AbstractSet[int] = frozenset()
 
     def __post_init__(self) -> None:
-        if self.attempts is not None and self.attempts < 1:
-            msg = f"attempts must be at least 1 or None, not {self.attempts!r}"
+        if self.attempts is not None and (self.attempts < 1 or self.attempts % 1):
+            msg = f"attempts must be a whole number of at least 1 or None, not {self.attempts!r}"
             raise ValueError(msg)
+        if not hasattr(self.retry_statuses, "__contains__"):
+            msg = f"retry_statuses must be a set of status codes, not {self.retry_statuses!r}"
+            raise TypeError(msg)
         if not self.wait_exp_base >= 1:
             msg = f"wait_exp_base must be at least 1, not {self.wait_exp_base!r}"
             raise ValueError(msg)

@@ -45,6 +45,7 @@ class _CoroutineCallable:
         ({"url": 5}, TypeError, "url must be a str"),
         ({"hooks": [_coroutine_hook]}, TypeError, "is a coroutine function"),
         ({"hooks": [_CoroutineCallable()]}, TypeError, "is a coroutine function"),
+        ({"hooks": print}, TypeError, r"write hooks=\[print\]"),
         ({"hooks": ["print"]}, TypeError, "a hook must be a callable"),
         ({"policy": 3}, TypeError, "policy must be callable"),
         ({"until": "done"}, TypeError, "until must be callable"),
@@ -154,6 +155,19 @@ def test_policy_that_raises_what_looks_like_a_failure(home: World) -> None:
     reading = home.read(home.serve(Connection(status=503)), policy=_raw(policy))
     with pytest.raises(httpx.ConnectError, match="from the policy"):
         reading.wait()
+
+
+def test_prepare_request_that_returns_nonsense(home: World) -> None:
+    """What is no request is named, and nothing is sent."""
+
+    def prepare(_request: object, _attempt: object) -> int:
+        return 5
+
+    server = home.serve(Connection(event("one")))
+    reading = home.read(server, prepare_request=prepare)
+    with pytest.raises(TypeError, match=r"prepare_request must return a request.*: 5"):
+        reading.wait()
+    assert server.requests == []
 
 
 def test_header_that_cannot_be_sent(home: World) -> None:

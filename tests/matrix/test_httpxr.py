@@ -180,7 +180,7 @@ def test_stream_of_the_blocking_client_waits_for_the_body() -> None:
 
 def _assert_waits_for_the_body(call: Any) -> None:
     gate, returned = Gate(), threading.Event()
-    with World(Stack("threads")) as world, httpxr.Client() as client:
+    with World(Stack("threads", "httpxr")) as world, httpxr.Client() as client:
         server = world.serve(Connection(ONE, gate))
 
         def run() -> None:
@@ -209,7 +209,7 @@ def test_stream_of_an_asynchronous_response() -> None:
 
 async def _first_chunk(chunks: Any) -> bytes | None:
     """Return the first bytes of a body that goes on; None if there are none for a while."""
-    with World(Stack("threads")) as world:
+    with World(Stack("threads", "httpxr")) as world:
         server = world.serve(Connection(ONE, ending=Ending.SILENCE))
         async with httpxr.AsyncClient() as client:
             response = await client.send(client.build_request("GET", server.url), stream=True)
