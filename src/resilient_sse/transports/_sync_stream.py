@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from resilient_sse.transports._dial import addresses_of
-from resilient_sse.transports._sockets import is_readable, limit_reads, shut_down
+from resilient_sse.transports._sockets import RECEIVED_AT_ONCE, is_readable, limit_reads, shut_down
 from resilient_sse.transports._tls import TLS
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["SyncStream"]
 
 _CLOSED_HERE: Final = "the connection was closed on this side"
-_RECEIVED_AT_ONCE: Final = 64 * 1024
 _ANSWERED_WITHIN: Final = 1.0  # seconds
 _OURS: Final = (None, errno.EAGAIN)
 
@@ -107,7 +106,7 @@ class SyncStream:
         try:
             if seconds != self._limit:
                 self._set_limit(seconds)
-            data = self._sock.recv(_RECEIVED_AT_ONCE)
+            data = self._sock.recv(RECEIVED_AT_ONCE)
         except OSError as error:
             raise self._read_error(error) from error
         if not data and self._aborted:
