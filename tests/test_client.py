@@ -216,6 +216,17 @@ async def test_the_own_client_can_be_mocked(name: str) -> None:
             assert [event.data async for event in source] == ["x"]
 
 
+@pytest.mark.parametrize("name", ["httpx", "httpcore"])
+def test_the_own_client_of_a_thread_can_be_mocked(name: str) -> None:
+    """With respx it sends nothing over the network, although threads have a transport of ours."""
+    headers = {"Content-Type": "text/event-stream"}
+    answer = httpx.Response(200, headers=headers, text="data: x\n\n")
+    with respx.mock(using=name) as mock:
+        mock.get("http://t.invalid/").mock(side_effect=[answer, httpx.Response(204)])
+        with SyncReconnectingEventSource("http://t.invalid/", policy=lambda _: 0.0) as source:
+            assert [event.data for event in source] == ["x"]
+
+
 @pytest.mark.anyio
 async def test_the_own_client_can_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe put into httpx's transport, as tracers do, sees the requests."""

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 import httpx
 
-from resilient_sse import SyncReconnectingEventSource
+from resilient_sse import ServerSentEvent, SyncReconnectingEventSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
+
+
+class Emptied(list[ServerSentEvent]):
+    """A queue that another thread empties after a look, before the next event is taken."""
+
+    def pop(self, _index: SupportsIndex = -1) -> ServerSentEvent:
+        """Find nothing."""
+        self.clear()
+        raise IndexError
 
 
 class SlowlyClosed(httpx.SyncByteStream):
@@ -44,3 +55,13 @@ def test_asking_while_another_thread_closes_ends_the_iteration() -> None:
         assert body.closing.wait(10)
         assert list(source) == []
         closer.join()
+
+
+def test_closing_between_a_look_and_a_take_ends_the_iteration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The consumer saw an event, and it is gone."""
+    with SyncReconnectingEventSource("http://example.invalid") as source:
+        monkeypatch.setattr(source, "_ready", Emptied([ServerSentEvent(data="one")]))
+        source.close()
+        assert list(source) == []

@@ -17,7 +17,16 @@ import pytest
 
 from resilient_sse import GiveUpError, SyncReconnectingEventSource
 from resilient_sse._client import default_client
-from resilient_sse.testing import Connection, Ending, Framing, ScriptedServer, event, pause, raw
+from resilient_sse.testing import (
+    Connection,
+    Ending,
+    Framing,
+    ScriptedServer,
+    event,
+    no_answer,
+    pause,
+    raw,
+)
 from resilient_sse.transports import SyncTransport, _sockets
 from resilient_sse.transports._dial import Dial, addresses_of
 from resilient_sse.transports._sync_stream import SyncStream
@@ -440,3 +449,17 @@ def test_time_that_is_over_before_a_step_begins(server: ScriptedServer) -> None:
         assert not wire.overdue(caught.value)  # it says that nothing was sent
         assert wire.overdue(httpx.ReadTimeout(""))
     assert server.requests == []
+
+
+@pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET], ids=str)
+def test_connection_that_dies_as_it_is_used_again(ending: Ending, server: ScriptedServer) -> None:
+    """A GET is sent again over a new connection (RFC 9112 9.3.1), a POST is not."""
+    story = [KEPT, no_answer(ending)]
+    server.add(*story, *story, Connection(event("x")))
+    with _client() as client:
+        client.get(server.url)
+        with pytest.raises(httpx.TransportError):
+            client.post(server.url)
+        client.get(server.url)
+        assert client.get(server.url).content == X
+    assert [request.connection for request in server.requests] == [1, 1, 2, 2, 3]

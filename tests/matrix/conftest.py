@@ -33,8 +33,8 @@ def loop(request: pytest.FixtureRequest) -> Iterator[World]:
         yield made
 
 
-@pytest.fixture
-def thread() -> Iterator[World]:
-    """A thread: for what only threads have."""
-    with World(Stack("threads")) as made:
+@pytest.fixture(params=["own", "httpx"])
+def thread(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A thread, with either kind of transport: for what only threads have."""
+    with World(Stack("threads", request.param)) as made:
         yield made
