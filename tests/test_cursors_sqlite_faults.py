@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import sqlite3
@@ -14,7 +15,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -294,3 +295,28 @@ def test_threads_that_save_after_a_close_start_one_writer(path: Path) -> None:
     with SQLiteCursorStore(path) as again:
         assert [again.load(f"key {number}") for number in range(8)] == ["1"] * 8
         assert again.load("late") == "1"
+
+
+class LockedOnce(sqlite3.Connection):
+    """What happens now and then to the slower of two that make a file at the same moment."""
+
+    locked = True
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Be refused the first time."""
+        if self.locked:
+            self.locked = False
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+        return super().execute(sql, parameters)
+
+
+def test_a_file_that_is_locked_for_a_moment_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite does not wait by itself when it is asked to keep a log."""
+    connect = functools.partial(sqlite3.connect, factory=LockedOnce)
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with SQLiteCursorStore(path) as store:
+        assert store.load("a") is None
