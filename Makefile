@@ -17,6 +17,9 @@ AGAIN = { echo "==> Once more, one by one: what failed"; $(1) --quiet --last-fai
 # Folders other than src that hold Python, as far as they exist.
 CODE := src $(wildcard tests examples benchmarks)
 
+# Whether `make test` adds to the coverage that was measured before.
+KEEP ?=
+
 # How long `make soak` and `make fuzz` are, and what they do.
 EVENTS ?= 1000000
 MINUTES ?= 10
@@ -49,7 +52,7 @@ demo: $(VENV)/.demo ## See a client survive what a network does to it
 .PHONY: test
 test: $(VENV)/.test ## Run the tests
 	@echo "==> Running the tests"
-	@$(BIN)/coverage erase
+	@$(if $(KEEP),,$(BIN)/coverage erase)
 	@$(BIN)/coverage run -m pytest $(TOGETHER) || $(call AGAIN,$(BIN)/coverage run -m pytest)
 
 .PHONY: test-quick
@@ -65,7 +68,7 @@ test-servers: $(VENV)/.test ## Run the tests with real servers, broken networks 
 .PHONY: coverage
 coverage: ## After test and test-servers: every line and branch must have been run
 	@echo "==> Checking the coverage"
-	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage combine --quiet --append
 	@$(BIN)/coverage report $(if $(shell command -v redis-server),,--fail-under=0)
 
 .PHONY: soak-cursors
