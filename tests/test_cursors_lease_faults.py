@@ -93,13 +93,15 @@ def test_a_process_that_wakes_up_after_its_time_delivers_nothing(
     for number in range(1, 101):
         sse_history.publish(str(number))
     program = f"""
+import contextlib
 from resilient_sse.cursors import LeaseLost, RedisLease
 with RedisLease({server.url!r}, "x", ttl={TTL}) as lease:
     with lease.sync_source({sse_history.url!r}, auto_ack=False) as source:
         first = next(source)
         print(first.id, flush=True)
         input()
-        source.ack(first)
+        with contextlib.suppress(LeaseLost):  # unless the lease's own thread noticed before it
+            source.ack(first)
         for action in (lambda: next(source), lambda: lease._held.save("", first.id)):
             try:
                 print("done:", action(), flush=True)
