@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from resilient_sse.transports._arrival import Arrival
 from resilient_sse.transports._sockets import RECEIVED_AT_ONCE, is_readable
 from resilient_sse.transports._tls import TLS
 
@@ -57,7 +58,7 @@ class AsyncioStream(asyncio.Protocol):
         self._broken = ""
         self._cause: BaseException | None = None
         # Who waits: the reader until its deadline, the writer
-        self._reading: asyncio.Future[None] | None = None
+        self._reading: Arrival | None = None
         self._writing: asyncio.Future[None] | None = None
         self._deadline = self._due = math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -138,7 +139,7 @@ class AsyncioStream(asyncio.Protocol):
         """Return what is done when there is something to `take`; the first half of `read`."""
         if self._reading is not None and not self._reading.done():
             raise RuntimeError("another task is reading from this connection")
-        reading = self._reading = self._loop.create_future()
+        reading = self._reading = Arrival(loop=self._loop)
         if seconds is None:
             self._deadline = math.inf
         else:
@@ -252,7 +253,7 @@ class AsyncioStream(asyncio.Protocol):
             httpx.ConnectTimeout: It took too long.
         """
         tls = self._tls = TLS(ssl_context, server_hostname)
-        self._reading = self._loop.create_future()
+        self._reading = Arrival(loop=self._loop)
         tls.shake_hands()
         self._transport.write(tls.to_send())
         try:
@@ -321,7 +322,7 @@ class AsyncioStream(asyncio.Protocol):
         self.ready = True
         reading = self._reading
         if reading is not None and not reading.done():
-            reading.set_result(None)
+            reading.arrive()
             return
         self._size += len(data)
         if self._size > _MOST_BUFFERED and not self._paused:

@@ -1,0 +1,145 @@
+"""The future whose task goes on at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio.lowlevel
+import pytest
+
+from resilient_sse.transports._arrival import Arrival
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+
+
+async def waiting(log: list[str]) -> tuple[Arrival, asyncio.Task[None]]:
+    """Start a task that awaits an arrival."""
+    arrival = Arrival(loop=asyncio.get_running_loop())
+
+    async def wait() -> None:
+        try:
+            await arrival
+        except BaseException as error:
+            log.append(type(error).__name__)
+            raise
+        log.append("woken")
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    return arrival, task
+
+
+async def test_the_task_goes_on_before_arrive_returns() -> None:
+    """Called as the event loop calls who has to know of new bytes."""
+    log: list[str] = []
+    arrival, task = await waiting(log)
+
+    def bytes_came() -> None:
+        arrival.arrive()
+        log.append("returned")
+
+    asyncio.get_running_loop().call_soon(bytes_came)
+    await task
+    assert log == ["woken", "returned"]
+
+
+async def test_in_a_task_it_is_the_next_round() -> None:
+    """One task cannot run inside another."""
+    log: list[str] = []
+    arrival, task = await waiting(log)
+    arrival.arrive()
+    assert log == []
+    await task
+    assert log == ["woken"]
+
+
+async def test_what_arrived_before_is_there_at_once() -> None:
+    """A task that begins to wait too late does not wait."""
+    arrival = Arrival(loop=asyncio.get_running_loop())
+    arrival.arrive()
+    await asyncio.wait_for(arrival, 0)
+
+
+async def test_the_task_keeps_its_context() -> None:
+    """What it set before waiting is there afterwards, and nothing of the callback's."""
+    scope = anyio.CancelScope()
+
+    async def wait() -> None:
+        with scope:
+            await arrival
+            await anyio.lowlevel.checkpoint()
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    arrival = Arrival(loop=asyncio.get_running_loop())
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(arrival.arrive)
+    await task
+    assert scope.cancelled_caught
+
+
+async def test_an_error_of_the_task_stays_in_the_task() -> None:
+    """The callback does not see it."""
+    arrival = Arrival(loop=asyncio.get_running_loop())
+    done: list[bool] = []
+
+    async def fail() -> None:
+        await arrival
+        raise LookupError
+
+    task = asyncio.create_task(fail())
+    await asyncio.sleep(0)
+
+    def bytes_came() -> None:
+        arrival.arrive()
+        done.append(True)
+
+    asyncio.get_running_loop().call_soon(bytes_came)
+    with pytest.raises(LookupError):
+        await task
+    assert done
+
+
+@pytest.mark.parametrize("how", ["task", "future"])
+async def test_cancelled(how: str) -> None:
+    """The task that waits is cancelled; or the future, which cancels the task."""
+    log: list[str] = []
+    arrival, task = await waiting(log)
+    (task if how == "task" else arrival).cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert log == ["CancelledError"]
+    assert arrival.cancelled()
+
+
+async def test_cancelled_by_a_scope() -> None:
+    """A scope of anyio cancels a task only if it sees it waiting for a future."""
+    arrival = Arrival(loop=asyncio.get_running_loop())
+    with anyio.move_on_after(0.01) as scope:
+        await arrival
+    assert scope.cancelled_caught
+
+
+async def test_failed() -> None:
+    """A deadline that passed."""
+    log: list[str] = []
+    arrival, task = await waiting(log)
+    arrival.set_exception(TimeoutError())
+    with pytest.raises(TimeoutError):
+        await task
+    assert log == ["TimeoutError"]
+
+
+async def test_set_as_any_future() -> None:
+    """The end of a connection, which asyncio tells of while it closes it."""
+    log: list[str] = []
+    arrival, task = await waiting(log)
+
+    def ended() -> None:
+        arrival.set_result(None)
+        log.append("returned")
+
+    asyncio.get_running_loop().call_soon(ended)
+    await task
+    assert log == ["returned", "woken"]
