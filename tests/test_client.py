@@ -18,7 +18,7 @@ from resilient_sse import (
     SyncReconnectingEventSource,
     _client,
 )
-from resilient_sse._client import BoundedCookieJar
+from resilient_sse._cookies import Cookies
 from resilient_sse._settled import Settled
 from resilient_sse.testing import Connection, ScriptedServer, event, raw
 
@@ -196,7 +196,7 @@ def test_the_body_of_a_mocked_error_is_told_by_the_blocking_source() -> None:
 
 def test_cookies_do_not_pile_up() -> None:
     """Fifty cookies are kept, the newest, and none of more than 4 KB (RFC 6265 6.1)."""
-    cookies = httpx.Cookies(BoundedCookieJar())
+    cookies = Cookies()
     for number in range(60):
         headers = [("Set-Cookie", f"c{number}=x"), ("Set-Cookie", f"large={'x' * 4096}")]
         request = httpx.Request("GET", "http://example.com/")

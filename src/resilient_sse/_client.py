@@ -7,20 +7,19 @@ import ipaddress
 import os
 import socket
 import sys
-from http.cookiejar import CookieJar
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.request import getproxies
 
 import httpx
 
+from resilient_sse._cookies import Cookies
 from resilient_sse._watched import on_trio
 from resilient_sse.transports import AsyncioTransport, SyncTransport
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-    from http.cookiejar import Cookie
 
 
 T = TypeVar("T")
@@ -31,8 +30,6 @@ _PROXY_VARIABLES: Final = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
 )
-_MOST_COOKIES: Final = 50
-_LARGEST_COOKIE: Final = 4096
 # A peer that vanished is found within 30 + 3 * 10 seconds, without any heartbeat.
 # TCP_KEEPALIVE is what macOS calls TCP_KEEPIDLE.
 _KEEPALIVE_TIMES: Final = (
@@ -62,9 +59,7 @@ def default_async_client() -> httpx.AsyncClient:
         direct = _async_transport()
     else:
         direct = AsyncioTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
-    return httpx.AsyncClient(
-        transport=direct, mounts=_mounts(_async_transport), cookies=BoundedCookieJar()
-    )
+    return _AsyncClient(transport=direct, mounts=_mounts(_async_transport))
 
 
 def default_client() -> httpx.Client:
@@ -74,7 +69,19 @@ def default_client() -> httpx.Client:
         direct = _transport()
     else:
         direct = SyncTransport(verify=_ssl_context(), socket_options=KEEPALIVE)
-    return httpx.Client(transport=direct, mounts=_mounts(_transport), cookies=BoundedCookieJar())
+    return _Client(transport=direct, mounts=_mounts(_transport))
+
+
+class _AsyncClient(httpx.AsyncClient):
+    @functools.cached_property
+    def cookies(self) -> Cookies:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride] - nobody sets them
+        return Cookies()
+
+
+class _Client(httpx.Client):
+    @functools.cached_property
+    def cookies(self) -> Cookies:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride] - nobody sets them
+        return Cookies()
 
 
 def _is_patched(transport: type, pool: str) -> bool:
@@ -88,18 +95,6 @@ def _is_patched(transport: type, pool: str) -> bool:
         isinstance(method, FunctionType) and method.__module__.startswith(("httpx.", "httpcore."))
         for method in methods
     )
-
-
-class BoundedCookieJar(CookieJar):
-    """Keeps what RFC 6265 6.1 asks for and no more, or a server could fill the memory in weeks."""
-
-    def set_cookie(self, cookie: Cookie) -> None:
-        """Keep a cookie in place of the oldest, unless it is too large."""
-        if len(cookie.name) + len(cookie.value or "") > _LARGEST_COOKIE:
-            return
-        super().set_cookie(cookie)
-        for surplus in list(self)[:-_MOST_COOKIES]:
-            self.clear(surplus.domain, surplus.path, surplus.name)
 
 
 def _async_transport(proxy: str | None = None) -> httpx.AsyncHTTPTransport:

@@ -274,3 +274,10 @@ def test_answer_that_depends_on_the_request(home: World) -> None:
 
     server = home.serve(then=answer)
     assert home.read(server).wait().data == ["1", "2", "3", "4", "5"]
+
+
+def test_a_cookie_comes_back(world: World) -> None:
+    """What a server sets, for a load balancer perhaps, is sent with the next request."""
+    got = world.run(Connection(ONE, headers={"Set-Cookie": "node=7"}), Connection(event("two")))
+    assert got.data == ["one", "two"]
+    assert [request.headers.get("cookie") for request in got.requests[:2]] == [None, "node=7"]

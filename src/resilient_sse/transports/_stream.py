@@ -9,6 +9,7 @@ timer for every read costs more than the read.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import math
 from contextlib import suppress
@@ -378,6 +379,7 @@ class AsyncioStream(asyncio.Protocol):
         return self._transport.get_extra_info("socket") if info == "socket" else None
 
 
+@functools.lru_cache(maxsize=256)
 def _is_ip_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
