@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
 from resilient_sse._event import ServerSentEvent
 from resilient_sse.errors import EventTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _decode(*chunks: bytes) -> list[ServerSentEvent]:
@@ -90,6 +95,17 @@ def test_bytearray_and_memoryview() -> None:
     chunk[:] = b"?" * len(chunk)
     assert decoder.feed(memoryview(b"b")) == []
     assert [event.data for event in decoder.feed(memoryview(b"\n\n"))] == ["b"]
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_one_byte_at_a_time(kind: Callable[[bytes], bytes]) -> None:
+    """Every kind of line ending and field, a byte order mark, and every type of chunk."""
+    stream = b"\xef\xbb\xbfid: 1\r\ndata: a\r\rdata: b\n\n: c\nretry: 5\n\ndata:c\xc3\xa9\r\n\r\n"
+    decoder = SSEDecoder()
+    pieces = (kind(stream[at : at + 1]) for at in range(len(stream)))
+    events = [event for piece in pieces for event in decoder.feed(piece)]
+    assert [event.data for event in events] == ["a", "b", "cé"]
+    assert (decoder.last_event_id, decoder.retry) == ("1", 5)
 
 
 def test_content_type() -> None:

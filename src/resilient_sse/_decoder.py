@@ -146,17 +146,18 @@ class SSEDecoder:
                 no whole event before it, otherwise from the next call. From then on every call
                 raises it.
         """
-        if len(chunk) == 1 and type(chunk) is bytes and self._awaits is None:
-            # The chunk is one byte: 2.3 times faster.
-            byte = chunk[0]
-            if byte > _CR:
+        try:
+            # The chunk is one byte, and ends no line: 2.5 times faster.
+            if len(chunk) == 1 and chunk > b"\r" and self._awaits is None:  # type: ignore[operator] # pyright: ignore[reportOperatorIssue]
                 tail = self._tail
-                tail.append(byte)
+                tail += chunk
                 if len(tail) > self._room:
                     raise self._too_large()
                 return []
-            if byte == _LF and (ended := self._end_data_line()) is not None:
-                return ended
+        except TypeError:  # a memoryview, which is neither more nor less than anything
+            chunk = bytes(chunk)
+        if chunk == b"\n" and self._awaits is None and (ended := self._end_data_line()) is not None:
+            return ended
         if self._awaits is not None or _CR in chunk or type(chunk) is not bytes:
             chunk = self._prepare(chunk)
         if (
