@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from resilient_sse._event import ServerSentEvent
     from resilient_sse._failure import Attempt
-    from resilient_sse._saving import Operation
+    from resilient_sse._store_outage import Operation
     from resilient_sse._watched import Chunks
 
 __all__ = ["ReconnectingEventSource"]
@@ -114,7 +114,7 @@ class ReconnectingEventSource(Source):
         Raises:
             ValueError: If the event was not delivered, or is acknowledged already.
         """
-        self._session.ack(event)
+        self._session.saving.ack(event)
         if self._acked is not None:
             self._acked.set()
         return Settled(self._save_cursor)
@@ -136,14 +136,14 @@ class ReconnectingEventSource(Source):
         try:
             while True:
                 if not self._plain:
-                    session.acknowledge()
-                    if session.save_is_due(self._now()):
+                    session.saving.acknowledge()
+                    if session.saving.is_due(self._now()):
                         await self._save_due()
                 if (self._ready or not self._plain) and (due := take(self._now())):
                     return due
                 if session.finished:
                     await self._finish()
-                    if session.owes_save:
+                    if session.saving.owed:
                         await self._interruptible(partial(self._save_cursor, patient=True))
                     raise StopAsyncIteration
                 await self._step()
@@ -154,7 +154,7 @@ class ReconnectingEventSource(Source):
 
     def _step(self) -> Awaitable[None]:
         """Choose what to do next: make room, drop the connection, open one, or read from it."""
-        if not self._plain and self._session.full:
+        if not self._plain and self._session.saving.full:
             return self._interruptible(self._make_room)
         if self._session.must_drop:
             return self._drop()
@@ -172,7 +172,7 @@ class ReconnectingEventSource(Source):
 
     async def _make_room(self) -> None:
         """Wait for an acknowledgement or for the store."""
-        if self._session.awaits_ack:
+        if self._session.saving.awaits_ack:
             self._acked = anyio.Event()
             await self._acked.wait()
         else:
@@ -286,7 +286,7 @@ class ReconnectingEventSource(Source):
 
         async def use() -> None:
             if cursor := await _settle(load(self._settings.cursor_key)):
-                self._session.resume_from(cursor)
+                self._session.saving.loaded(cursor)
 
         await self._with_store("load", use, patient=True)
 
@@ -304,9 +304,9 @@ class ReconnectingEventSource(Source):
         save = getattr(store, "asave", store.save)
 
         async def use() -> None:
-            if (cursor := self._session.begin_save()) is not None:
+            if (cursor := self._session.saving.begin()) is not None:
                 await _settle(save(self._settings.cursor_key, cursor))
-                self._session.saved(cursor)
+                self._session.saving.saved(cursor)
 
         if self._saves_at_once:  # so none can be under way
             await self._with_store("save", use, patient=patient)
@@ -327,7 +327,7 @@ class ReconnectingEventSource(Source):
             return
 
         def delay(error: Exception) -> float | bool:
-            return session.store_delay(operation, error, self._now(), patient=patient)
+            return session.saving.retry_delay(operation, error, self._now(), patient=patient)
 
         async def store(_key: str) -> None:  # the argument is for stamina's hooks to show
             if pending:
@@ -336,9 +336,9 @@ class ReconnectingEventSource(Source):
 
         store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
         try:
-            await stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.cursor_key)
+            await stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.saving.key)
         except Exception as error:  # noqa: BLE001 - the session knows which are failures
-            outcome = session.store_outcome(operation, error, self._now())
+            outcome = session.saving.conclude(operation, error, self._now())
             if outcome is not None:
                 raise outcome from outcome.__cause__
 

@@ -58,9 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse._saving import Operation
     from resilient_sse._settings import Decoder, Settings
-    from resilient_sse.errors import CursorError
 
 
 _NO_CONTENT: Final = 204  # WHATWG HTML 9.2.1: how a server tells a client to stop reconnecting
@@ -89,7 +87,7 @@ class Session:
         self.state = ConnectionState.CONNECTING
         self._hooks = Hooks(settings.hooks, url=self.url, source_id=self.source_id)
         self._delivery = Delivery(settings)
-        self._saving = Saving(settings)
+        self.saving = Saving(settings, self._delivery, self._hooks)
         self._gaps = Gaps(settings, self._hooks)
         self._outage = Outage(settings)
         self._connection: _Connection | None = None
@@ -98,7 +96,6 @@ class Session:
         self._pending: Exception | None = None  # what stamina's loop has yet to see
         self._scheduled: tuple[Failure, float] | None = None  # what hooks have yet to hear
         self._reconnect_requested = False
-        self._ended = False
         # Whether no rule applies to single events.
         self._plain = settings.until is None and settings.cursor is None and settings.gap is None
 
@@ -153,7 +150,7 @@ class Session:
             self.close("until", now)
         if not self._may_take(now):
             return []
-        events = self._up_to_a_gap(events[: self._delivery.room()], now)
+        events = self._up_to_a_gap(events[: self.saving.room], now)
         return self._delivery.take(events)
 
     def _up_to_a_gap(self, events: list[ServerSentEvent], now: float) -> list[ServerSentEvent]:
@@ -168,99 +165,6 @@ class Session:
         self._delivery.stop()
         self.lost(None, now)
         return self._give_up((failure,), now)
-
-    # -- The cursor and its store --------------------------------------------------------------
-
-    @property
-    def cursor_key(self) -> str:
-        """The key in the store, fit to be shown."""
-        return self._saving.shown_key
-
-    def resume_from(self, cursor: str) -> None:
-        """Start from the cursor that a store had."""
-        self._delivery.resume_from(cursor)
-
-    def ack(self, event: ServerSentEvent) -> None:
-        """Note that the consumer is done with an event.
-
-        Raises:
-            ValueError: If it was not delivered, or is acknowledged already.
-        """
-        self._delivery.ack(event)
-
-    def acknowledge(self) -> None:
-        """Note that the consumer asks for more, which acknowledges what it got."""
-        self._delivery.ack_delivered()
-
-    def begin_save(self) -> str | None:
-        """Return the cursor that is saved now; None if the store is up to date."""
-        return self._delivery.begin_save()
-
-    def saved(self, cursor: str) -> None:
-        """Note that the store has the cursor that `begin_save` returned."""
-        self._delivery.saved(cursor)
-        self._saving.worked()
-
-    def save_is_due(self, now: float) -> bool:
-        """Say whether the store is to be given a cursor, and is not left alone for now.
-
-        Not any more after the end: what is unsaved then is saved when the block is left.
-        """
-        waits = self.finished or now < self._saving.paused_until
-        return not waits and self._delivery.unsaved() is not None
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more may be handed out before a newer cursor is saved."""
-        return self._delivery.room() == 0 and not self.finished
-
-    @property
-    def owes_save(self) -> bool:
-        """Whether the stream came to its end and the store does not know yet."""
-        return self._ended and self._delivery.unsaved() is not None
-
-    @property
-    def awaits_ack(self) -> bool:
-        """Whether only an acknowledgement makes room for more."""
-        return self._delivery.unsaved() is None and self.full
-
-    def store_delay(
-        self, operation: Operation, error: BaseException, now: float, *, patient: bool
-    ) -> float | bool:
-        """Decide about a failure of the cursor store, as stamina's backoff hook.
-
-        Args:
-            operation: What failed.
-            error: The exception.
-            now: The time.
-            patient: Whether there is nothing better to do than to wait for the store; if not,
-                it is left alone for the time being, and events flow on.
-
-        Returns:
-            The seconds to wait, or False to let the exception through.
-        """
-        if not isinstance(error, Exception):
-            return False
-        delay = self._store_failed(operation, error, now)
-        if delay is not None and not patient:
-            self._saving.pause(now + delay)
-            delay = None
-        return False if delay is None else delay
-
-    def store_outcome(
-        self, operation: Operation, error: Exception, now: float
-    ) -> CursorError | None:
-        """Turn what stamina let through into what the consumer gets; None if events flow on."""
-        if self._saving.noted is not error:  # stamina is switched off
-            self._store_failed(operation, error, now)
-        return self._saving.outcome(operation, error)
-
-    def _store_failed(self, operation: Operation, error: Exception, now: float) -> float | None:
-        failure = self._saving.failed(error, now, self._delivery.unsaved() or "")
-        delay = self._saving.delay(failure)
-        if not self.finished:
-            self._saving.tell(self._hooks, operation, failure, delay)
-        return delay
 
     # -- An attempt ----------------------------------------------------------------------------
 
@@ -488,5 +392,5 @@ class Session:
         self._delivery.stop()
         self.lost(None, now)
         self.state = ConnectionState.CLOSED
-        self._ended = reason in _ENDS
+        self.saving.stream_over(owed=reason in _ENDS)
         self._hooks.emit(Closed, reason=reason)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from resilient_sse._event import ServerSentEvent
     from resilient_sse._failure import Attempt
-    from resilient_sse._saving import Operation
+    from resilient_sse._store_outage import Operation
 
 __all__ = ["SyncReconnectingEventSource"]
 
@@ -125,7 +125,7 @@ class SyncReconnectingEventSource(Source):
         if not self._entered:
             self._check_inside("with")
         with self._deciding:
-            self._session.ack(event)
+            self._session.saving.ack(event)
             self._acked.notify_all()
         # A save under way is not waited for: a hook may acknowledge, too. It goes on with this.
         if self._left:  # nobody else will begin one
@@ -154,7 +154,7 @@ class SyncReconnectingEventSource(Source):
                     continue
                 if self._session.finished:
                     self._finish()
-                    if self._session.owes_save:
+                    if self._session.saving.owed:
                         self._save_cursor(patient=True)
                     raise StopIteration
                 self._advance()
@@ -163,12 +163,12 @@ class SyncReconnectingEventSource(Source):
 
     def _acknowledge(self) -> None:
         with self._deciding:
-            self._session.acknowledge()
+            self._session.saving.acknowledge()
         self._save_if_due()
 
     def _advance(self) -> None:
         """Open a connection or read from it, or wait for room to do so."""
-        if not self._plain and self._session.full:
+        if not self._plain and self._session.saving.full:
             self._make_room()
             return
         if self._session.must_drop:
@@ -181,7 +181,7 @@ class SyncReconnectingEventSource(Source):
     def _make_room(self) -> None:
         """Wait for an acknowledgement or for the store."""
         with self._deciding:
-            self._acked.wait_for(lambda: not self._session.awaits_ack)
+            self._acked.wait_for(lambda: not self._session.saving.awaits_ack)
         self._save_cursor(patient=True)
 
     def _read(self, chunks: Iterator[bytes]) -> None:
@@ -306,13 +306,13 @@ class SyncReconnectingEventSource(Source):
 
         def use() -> None:
             if cursor := _settled(store.load(self._settings.cursor_key)):
-                self._session.resume_from(cursor)
+                self._session.saving.loaded(cursor)
 
         self._with_store("load", use, patient=True)
 
     def _save_if_due(self, *, wait: bool = True) -> None:
         with self._deciding:
-            due = self._session.save_is_due(self._now())
+            due = self._session.saving.is_due(self._now())
         if due:
             self._save_cursor(wait=wait)
 
@@ -330,7 +330,7 @@ class SyncReconnectingEventSource(Source):
                 tried = cursor
                 _settled(store.save(self._settings.cursor_key, cursor))
                 with self._deciding:
-                    self._session.saved(cursor)
+                    self._session.saving.saved(cursor)
 
         while self._saving.acquire(blocking=wait):
             try:
@@ -342,7 +342,7 @@ class SyncReconnectingEventSource(Source):
 
     def _unsaved(self) -> str | None:
         with self._deciding:
-            return self._session.begin_save()
+            return self._session.saving.begin()
 
     def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
         """Use the store; once it fails, in a retry loop of stamina's."""
@@ -356,7 +356,7 @@ class SyncReconnectingEventSource(Source):
 
         def delay(error: Exception) -> float | bool:
             with self._deciding:
-                return session.store_delay(operation, error, self._now(), patient=patient)
+                return session.saving.retry_delay(operation, error, self._now(), patient=patient)
 
         def store(_key: str) -> None:  # the argument is for stamina's hooks to show
             if pending:
@@ -365,10 +365,10 @@ class SyncReconnectingEventSource(Source):
 
         store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
         try:
-            stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.cursor_key)
+            stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.saving.key)
         except Exception as error:  # noqa: BLE001 - the session knows which are failures
             with self._deciding:
-                outcome = session.store_outcome(operation, error, self._now())
+                outcome = session.saving.conclude(operation, error, self._now())
             if outcome is not None:
                 raise outcome from outcome.__cause__
 
