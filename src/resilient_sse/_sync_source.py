@@ -8,7 +8,6 @@ and may call back.
 
 from __future__ import annotations
 
-import inspect
 import threading
 from contextlib import suppress
 from time import monotonic
@@ -18,9 +17,12 @@ import httpx
 import stamina
 
 from resilient_sse import _body, _http
+from resilient_sse._batches import SyncBatches
 from resilient_sse._client import default_client
+from resilient_sse._retry_loop import retry_loop
+from resilient_sse._settled import settled
 from resilient_sse._source import CLEAN_UP_SECONDS, Source, busy
-from resilient_sse.errors import CursorError
+from resilient_sse._sync_saver import SyncSaver
 from resilient_sse.transports._wire import Wire
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from resilient_sse._event import ServerSentEvent
     from resilient_sse._failure import Attempt
-    from resilient_sse._store_outage import Operation
 
 __all__ = ["SyncReconnectingEventSource"]
 
@@ -47,11 +48,11 @@ class SyncReconnectingEventSource(Source):
         if not self._entered:
             self._pulling = threading.Lock()
             self._deciding = threading.RLock()
-            self._acked = threading.Condition(self._deciding)
-            self._saving = threading.Lock()
             self._wire = Wire(lambda: self._session.interrupted)
+            name = type(self).__name__
+            self._saver = SyncSaver(self._settings, self._saving, name, self._deciding)
         self._enter()
-        self._load_cursor()
+        self._saver.load()
         if self._client is None:
             self._client = default_client()
         return self
@@ -63,8 +64,7 @@ class SyncReconnectingEventSource(Source):
         traceback: TracebackType | None,
     ) -> None:
         self._left = True
-        with suppress(CursorError):
-            self._save_cursor()  # at worst what it would save comes again
+        self._saver.save_last()
         self.close()
         with self._pulling:  # another thread, which is about to leave
             self._finish()
@@ -81,10 +81,10 @@ class SyncReconnectingEventSource(Source):
         except IndexError:  # another thread closed the source this very moment
             return self._pull(self._session.take)
 
-    def batches(self) -> Batches:
+    def batches(self) -> SyncBatches:
         """Iterate lists of the events that came in together, for high-volume consumers."""
         self._check_inside("with")
-        return Batches(self._pull, self._session.take_batch)
+        return SyncBatches(self._pull, self._session.take_batch)
 
     def close(self) -> None:
         """Close for good, from any thread; the iteration ends normally.
@@ -96,7 +96,7 @@ class SyncReconnectingEventSource(Source):
             return
         with self._deciding:
             self._session.close("closed", self._now())
-            self._acked.notify_all()
+            self._saver.wake()
         self._wire.cut()
         if self._pulling.acquire(blocking=False):  # else the thread that pulls cleans up
             try:
@@ -124,14 +124,12 @@ class SyncReconnectingEventSource(Source):
         """
         if not self._entered:
             self._check_inside("with")
-        with self._deciding:
-            self._session.saving.ack(event)
-            self._acked.notify_all()
+        self._saver.ack(event)
         # A save under way is not waited for: a hook may acknowledge, too. It goes on with this.
         if self._left:  # nobody else will begin one
-            self._save_cursor(wait=False)
+            self._saver.save(wait=False)
         else:
-            self._save_if_due(wait=False)
+            self._saver.save_if_due(wait=False)
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
@@ -154,8 +152,8 @@ class SyncReconnectingEventSource(Source):
                     continue
                 if self._session.finished:
                     self._finish()
-                    if self._session.saving.owed:
-                        self._save_cursor(patient=True)
+                    if self._saving.owed:
+                        self._saver.save(patient=True)
                     raise StopIteration
                 self._advance()
         finally:
@@ -163,13 +161,13 @@ class SyncReconnectingEventSource(Source):
 
     def _acknowledge(self) -> None:
         with self._deciding:
-            self._session.saving.acknowledge()
-        self._save_if_due()
+            self._saving.acknowledge()
+        self._saver.save_if_due()
 
     def _advance(self) -> None:
         """Open a connection or read from it, or wait for room to do so."""
-        if not self._plain and self._session.saving.full:
-            self._make_room()
+        if not self._plain and self._saving.full:
+            self._saver.make_room()
             return
         if self._session.must_drop:
             self._drop()
@@ -177,12 +175,6 @@ class SyncReconnectingEventSource(Source):
             self._open()
         else:
             self._read(self._chunks)
-
-    def _make_room(self) -> None:
-        """Wait for an acknowledgement or for the store."""
-        with self._deciding:
-            self._acked.wait_for(lambda: not self._session.saving.awaits_ack)
-        self._save_cursor(patient=True)
 
     def _read(self, chunks: Iterator[bytes]) -> None:
         error: Exception
@@ -212,13 +204,12 @@ class SyncReconnectingEventSource(Source):
                     session.announce_retry()
             return seconds
 
-        def connect(_url: str) -> None:  # the argument is for stamina's hooks to show
+        def connect(_url: str) -> None:
             session.raise_pending()
             self._connect()
 
-        connect.__module__, connect.__qualname__ = "resilient_sse", f"{type(self).__name__}.connect"
         try:
-            stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
+            retry_loop(connect, f"{type(self).__name__}.connect", delay)(session.url)
         except Exception as error:
             with self._deciding:
                 outcome = session.conclude(error, self._now())
@@ -276,7 +267,7 @@ class SyncReconnectingEventSource(Source):
         request.extensions.update(self._wire.extensions)
         built = dict(request.headers)
         if self._settings.prepare_request is not None:
-            returned = _settled(self._settings.prepare_request(request, attempt))
+            returned = settled(self._settings.prepare_request(request, attempt))
             request = _http.prepared(returned, request)
         self._session.sending(request.method)
         return _http.on_its_way(self._settings, built, request)
@@ -296,109 +287,6 @@ class SyncReconnectingEventSource(Source):
         self._drop()
         if self._own_client and self._client is not None:
             self._client.close()
-
-    # -- The cursor store ----------------------------------------------------------------------
-
-    def _load_cursor(self) -> None:
-        store: Any = self._settings.cursor
-        if store is None:
-            return
-
-        def use() -> None:
-            if cursor := _settled(store.load(self._settings.cursor_key)):
-                self._session.saving.loaded(cursor)
-
-        self._with_store("load", use, patient=True)
-
-    def _save_if_due(self, *, wait: bool = True) -> None:
-        with self._deciding:
-            due = self._session.saving.is_due(self._now())
-        if due:
-            self._save_cursor(wait=wait)
-
-    def _save_cursor(self, *, patient: bool = False, wait: bool = True) -> None:
-        """Save the newest acknowledged cursor, one save at a time."""
-        store: Any = self._settings.cursor
-        if store is None:
-            return
-
-        tried: str | None = None
-
-        def use() -> None:
-            nonlocal tried
-            if (cursor := self._unsaved()) is not None:
-                tried = cursor
-                _settled(store.save(self._settings.cursor_key, cursor))
-                with self._deciding:
-                    self._session.saving.saved(cursor)
-
-        while self._saving.acquire(blocking=wait):
-            try:
-                self._with_store("save", use, patient=patient)
-            finally:
-                self._saving.release()
-            if self._unsaved() in {None, tried}:
-                return  # else another thread acknowledged meanwhile, and did not wait
-
-    def _unsaved(self) -> str | None:
-        with self._deciding:
-            return self._session.saving.begin()
-
-    def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
-        """Use the store; once it fails, in a retry loop of stamina's."""
-        session = self._session
-        try:
-            use()
-        except Exception as error:  # noqa: BLE001 - the session decides
-            pending = [error]
-        else:
-            return
-
-        def delay(error: Exception) -> float | bool:
-            with self._deciding:
-                return session.saving.retry_delay(operation, error, self._now(), patient=patient)
-
-        def store(_key: str) -> None:  # the argument is for stamina's hooks to show
-            if pending:
-                raise pending.pop()
-            use()
-
-        store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
-        try:
-            stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.saving.key)
-        except Exception as error:  # noqa: BLE001 - the session knows which are failures
-            with self._deciding:
-                outcome = session.saving.conclude(operation, error, self._now())
-            if outcome is not None:
-                raise outcome from outcome.__cause__
-
-
-class Batches:
-    """Iterates lists of events; made by `SyncReconnectingEventSource.batches`."""
-
-    def __init__(
-        self,
-        pull: Callable[[Callable[[float], list[ServerSentEvent]]], list[ServerSentEvent]],
-        take: Callable[[float], list[ServerSentEvent]],
-    ) -> None:
-        self._pull = pull
-        self._take = take
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> list[ServerSentEvent]:
-        return self._pull(self._take)
-
-
-def _settled(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
-    """Refuse what only an asynchronous source could await."""
-    if inspect.isawaitable(result):
-        if inspect.iscoroutine(result):
-            result.close()
-        msg = "a blocking source takes plain functions, and this one returned an awaitable"
-        raise TypeError(msg)
-    return result
 
 
 def _excerpt(response: Any) -> bytes:  # noqa: ANN401
