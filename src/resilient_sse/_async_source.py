@@ -6,20 +6,19 @@ aborted, or happens inside one cancel scope, `_scope`.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-import httpx
 import stamina
 
-from resilient_sse import _body, _http
+from resilient_sse import _http
+from resilient_sse._async_request import answer
 from resilient_sse._async_saver import Saver
 from resilient_sse._batches import Batches
 from resilient_sse._client import default_async_client
 from resilient_sse._retry_loop import retry_loop
-from resilient_sse._settled import Settled, settle
+from resilient_sse._settled import Settled
 from resilient_sse._source import Source, busy
 from resilient_sse._watched import close, watched
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse._failure import Attempt
     from resilient_sse._watched import Chunks
 
 __all__ = ["ReconnectingEventSource"]
@@ -45,7 +43,7 @@ class ReconnectingEventSource(Source):
     _scope: anyio.CancelScope | None = None
     _pull_over: anyio.Event | None = None
 
-    @cached_property
+    @cached_property  # rather than made on entering, as `ack` may come before that
     def _saver(self) -> Saver:
         return Saver(self._settings, self._saving, type(self).__name__)
 
@@ -211,48 +209,14 @@ class ReconnectingEventSource(Source):
 
     async def _connect(self) -> None:
         """Make one attempt."""
-        limit = self._settings.connect_timeout
-        attempt = self._session.begin_attempt(self._now())
-        response: Any = None
-        with anyio.move_on_after(limit):
-            try:
-                response = await self._answer(attempt)
-            except Exception as error:  # noqa: BLE001 - the session knows which are failures
-                failure = _http.as_failure(error)
-                raise failure from failure.__cause__
-        if response is None:
-            msg = f"no response headers within {limit:g} s"
-            raise httpx.ReadTimeout(msg)
-        self._response = response
+        session = self._session
+        attempt = session.begin_attempt(self._now())
+        response = self._response = await answer(self._client, self._settings, session, attempt)
         headers = _http.headers_of(response)
-        if not self._session.connected(response.status_code, headers, self._now()):
+        if session.connected(response.status_code, headers, self._now()):
+            self._chunks = watched(response, self._settings.idle_timeout)
+        else:
             await self._drop()
-            return
-        self._chunks = watched(response, self._settings.idle_timeout)
-
-    async def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
-        """Send the request and follow its redirects, to a response that can be gone on with."""
-        sending = await self._prepare(attempt)
-        while True:
-            _http.lift_read_timeout(sending.request)
-            options = _http.send_options(self._settings, sending)
-            response = await self._client.send(sending.request, **options)
-            verdict = _http.judge(sending, response, self._settings.content_type)
-            if verdict is None:
-                return response
-            if isinstance(verdict, _http.Refusal):
-                raise verdict.error(response, await _excerpt(response))
-            await _body.close(response)
-            sending = verdict
-
-    async def _prepare(self, attempt: Attempt) -> _http.Sending:
-        request = _http.build_request(self._client, self._settings, attempt)
-        built = dict(request.headers)
-        if self._settings.prepare_request is not None:
-            returned = await settle(self._settings.prepare_request(request, attempt))
-            request = _http.prepared(returned, request)
-        self._session.sending(request.method)
-        return _http.on_its_way(self._settings, built, request)
 
     async def _drop(self, error: Exception | None = None) -> None:
         """Close the open response, if there is one, and tell the session why."""
@@ -268,17 +232,3 @@ class ReconnectingEventSource(Source):
         if self._own_client and self._client is not None:
             with anyio.CancelScope(shield=True):
                 await self._client.aclose()
-
-
-async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
-    """Read the beginning of a body that nobody asked for, and close the response."""
-    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
-    raw = response.aiter_bytes if _body.is_read(response) else response.aiter_raw
-    body, chunks = b"", aiter(raw())
-    try:
-        with suppress(Exception), anyio.move_on_after(_http.EXCERPT_SECONDS):
-            while len(body) < _http.EXCERPT_BYTES:
-                body += await anext(chunks)
-    finally:
-        await _body.close(response, chunks)
-    return body[: _http.EXCERPT_BYTES]

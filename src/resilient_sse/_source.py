@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from resilient_sse.lifecycle import ConnectionState, Hook
 
 
-CLEAN_UP_SECONDS: Final = 10.0  # how long closing a connection and a client may take
 _DEFAULT_POLICY = ExponentialBackoff()
 _DEFAULT_CURSOR_POLICY = ExponentialBackoff(wait_initial=0.1, wait_max=5.0, timeout=10.0)
 

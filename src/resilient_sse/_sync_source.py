@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import httpx
 import stamina
 
 from resilient_sse import _body, _http
 from resilient_sse._batches import SyncBatches
 from resilient_sse._client import default_client
 from resilient_sse._retry_loop import retry_loop
-from resilient_sse._settled import settled
-from resilient_sse._source import CLEAN_UP_SECONDS, Source, busy
+from resilient_sse._source import Source, busy
+from resilient_sse._sync_request import answer
 from resilient_sse._sync_saver import SyncSaver
 from resilient_sse.transports._wire import Wire
 
@@ -31,10 +29,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse._failure import Attempt
 
 __all__ = ["SyncReconnectingEventSource"]
 
+_CLEAN_UP_SECONDS: Final = 10.0  # how long closing a connection and a client may take
 T = TypeVar("T")
 
 
@@ -136,7 +134,7 @@ class SyncReconnectingEventSource(Source):
     def _pull(self, take: Callable[[float], T | None]) -> T:
         self._check_inside("with")
         # After the end it is held by whoever cleans up, which takes a moment.
-        if not self._pulling.acquire(timeout=CLEAN_UP_SECONDS if self._session.finished else 0):
+        if not self._pulling.acquire(timeout=_CLEAN_UP_SECONDS if self._session.finished else 0):
             raise busy()
         try:
             while True:
@@ -155,7 +153,7 @@ class SyncReconnectingEventSource(Source):
                     if self._saving.owed:
                         self._saver.save(patient=True)
                     raise StopIteration
-                self._advance()
+                self._step()
         finally:
             self._pulling.release()
 
@@ -164,14 +162,13 @@ class SyncReconnectingEventSource(Source):
             self._saving.acknowledge()
         self._saver.save_if_due()
 
-    def _advance(self) -> None:
-        """Open a connection or read from it, or wait for room to do so."""
+    def _step(self) -> None:
+        """Choose what to do next: make room, drop the connection, open one, or read from it."""
         if not self._plain and self._saving.full:
             self._saver.make_room()
-            return
-        if self._session.must_drop:
+        elif self._session.must_drop:
             self._drop()
-        if self._chunks is None:
+        elif self._chunks is None:
             self._open()
         else:
             self._read(self._chunks)
@@ -221,56 +218,24 @@ class SyncReconnectingEventSource(Source):
 
     def _connect(self) -> None:
         """Make one attempt, unless it is interrupted."""
-        session, limit = self._session, self._settings.connect_timeout
+        session = self._session
         with self._deciding:
             attempt = None if session.finished else session.begin_attempt(self._now())
         if attempt is None or session.finished:  # closed during the wait, or by a hook
             return
-        with self._wire.deadline(limit):
-            try:
-                response = self._answer(attempt)
-            except Exception as error:
-                if session.interrupted:
-                    return
-                if self._wire.overdue(error):
-                    msg = f"no response headers within {limit:g} s"
-                    raise httpx.ReadTimeout(msg) from error
-                failure = _http.as_failure(error)
-                raise failure from failure.__cause__
+        response = answer(self._client, self._settings, session, self._wire, attempt)
+        if response is None:
+            return
         self._response = response
         self._wire.carries(response)
         headers = _http.headers_of(response)
         with self._deciding:
             connected = session.connected(response.status_code, headers, self._now())
-        if not connected:
+        if connected:
+            _http.set_read_timeout(response, self._settings.idle_timeout)
+            self._chunks = _body.chunks(response)
+        else:
             self._drop()
-            return
-        _http.set_read_timeout(response, self._settings.idle_timeout)
-        self._chunks = _body.chunks(response)
-
-    def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
-        """Send the request and follow its redirects, to a response that can be gone on with."""
-        sending = self._prepare(attempt)
-        while True:
-            options = _http.send_options(self._settings, sending)
-            response = self._client.send(sending.request, **options)
-            verdict = _http.judge(sending, response, self._settings.content_type)
-            if verdict is None:
-                return response
-            if isinstance(verdict, _http.Refusal):
-                raise verdict.error(response, _excerpt(response))
-            response.close()
-            sending = verdict
-
-    def _prepare(self, attempt: Attempt) -> _http.Sending:
-        request = _http.build_request(self._client, self._settings, attempt)
-        request.extensions.update(self._wire.extensions)
-        built = dict(request.headers)
-        if self._settings.prepare_request is not None:
-            returned = settled(self._settings.prepare_request(request, attempt))
-            request = _http.prepared(returned, request)
-        self._session.sending(request.method)
-        return _http.on_its_way(self._settings, built, request)
 
     def _drop(self, error: Exception | None = None) -> None:
         """Close the open response, if there is one, and tell the session why."""
@@ -287,19 +252,3 @@ class SyncReconnectingEventSource(Source):
         self._drop()
         if self._own_client and self._client is not None:
             self._client.close()
-
-
-def _excerpt(response: Any) -> bytes:  # noqa: ANN401
-    """Read the beginning of a body that nobody asked for, and close the response."""
-    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
-    raw = response.iter_bytes if _body.is_read(response) else response.iter_raw
-    body, until = b"", monotonic() + _http.EXCERPT_SECONDS
-    try:
-        with suppress(Exception):
-            for chunk in raw():
-                body += chunk
-                if len(body) >= _http.EXCERPT_BYTES or monotonic() > until:
-                    break
-    finally:
-        response.close()
-    return body[: _http.EXCERPT_BYTES]
