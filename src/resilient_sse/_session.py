@@ -4,6 +4,10 @@ The session does no I/O, reads no clock and starts nothing. A driver (`_async_so
 `_sync_source`) does the I/O, tells the session what happened and when, and does what it says.
 Time is an argument: any clock that only goes forward, in seconds.
 
+It is made of the `_connection` that is open, the `_delivery` of its events to the consumer, the
+`_saving` of the cursor, the `_outage` under way, and the rule about `_gaps`; none knows a rule that
+is not told here.
+
     CONNECTING --connected--> OPEN --lost--> WAITING --begin_attempt--> CONNECTING
         |  ^                   |                |
         |  '--begin_attempt--WAITING<--failed---'      any state --close--> CLOSED
@@ -33,6 +37,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
+from resilient_sse._connection import Connection
 from resilient_sse._delay import checked
 from resilient_sse._delivery import Delivery
 from resilient_sse._failure import Attempt, Failure, FailureKind
@@ -44,11 +49,9 @@ from resilient_sse._saving import Saving
 from resilient_sse.errors import GapError, GiveUpError, StreamEnded
 from resilient_sse.lifecycle import (
     Closed,
-    Comment,
     Connected,
     Connecting,
     ConnectionState,
-    ConnectionTotals,
     Disconnected,
     GaveUp,
     RetryScheduled,
@@ -58,23 +61,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse._settings import Decoder, Settings
+    from resilient_sse._settings import Settings
 
 
 _NO_CONTENT: Final = 204  # WHATWG HTML 9.2.1: how a server tells a client to stop reconnecting
 _ENDS: Final = frozenset({"until", "no content"})  # of the stream, not of the program's interest
 _source_ids: Final = itertools.count(1)
-
-
-class _Connection:
-    """The open connection: its decoder and its totals."""
-
-    __slots__ = ("decoder", "opened_at", "totals")
-
-    def __init__(self, decoder: Decoder, opened_at: float) -> None:
-        self.decoder = decoder
-        self.opened_at = opened_at
-        self.totals = ConnectionTotals()
 
 
 class Session:
@@ -90,7 +82,7 @@ class Session:
         self.saving = Saving(settings, self._delivery, self._hooks)
         self._gaps = Gaps(settings, self._hooks)
         self._outage = Outage(settings)
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._attempt = Attempt(0, None, "")
         self._attempt_began = 0.0
         self._pending: Exception | None = None  # what stamina's loop has yet to see
@@ -150,14 +142,11 @@ class Session:
             self.close("until", now)
         if not self._may_take(now):
             return []
-        events = self._up_to_a_gap(events[: self.saving.room], now)
-        return self._delivery.take(events)
-
-    def _up_to_a_gap(self, events: list[ServerSentEvent], now: float) -> list[ServerSentEvent]:
         try:
-            return self._gaps.next_up(events, self.last_event_id)
+            events = self._gaps.next_up(events[: self.saving.room], self.last_event_id)
         except GapError as error:
             raise self._give_up_at(error, now) from error
+        return self._delivery.take(events)
 
     def _give_up_at(self, gap: GapError, now: float) -> GiveUpError:
         cursor = self.last_event_id
@@ -201,7 +190,7 @@ class Session:
             self.close("no content", now)
         if self.finished:
             return False
-        connection = self._connection = _Connection(self._decoder(), now)
+        connection = self._connection = Connection(self._settings, self._delivery, self._hooks, now)
         self.state = ConnectionState.OPEN
         self._hooks.emit(
             Connected,
@@ -213,18 +202,6 @@ class Session:
             totals=connection.totals,
         )
         return True
-
-    def _decoder(self) -> Decoder:
-        decoder = self._settings.decoder(
-            last_event_id=self._delivery.cursor,
-            max_event_size=self._settings.max_event_size,
-            on_comment=self._comment if self._hooks else None,
-        )
-        self._delivery.watch(decoder)
-        return decoder
-
-    def _comment(self, text: str) -> None:
-        self._hooks.emit(Comment, text=text)
 
     # -- An open connection --------------------------------------------------------------------
 
@@ -242,18 +219,8 @@ class Session:
         totals.events += self._delivery.fill(decoder.feed(chunk), decoder)
 
     def ended(self) -> Exception:
-        """Say why there is nothing more to read.
-
-        Returns:
-            `StreamEnded`; or an error that the decoder had kept back until the events before it
-            were delivered.
-        """
-        try:
-            if self._connection is not None:
-                self._connection.decoder.feed(b"")
-        except Exception as error:  # noqa: BLE001 - what a decoder raises is its own affair
-            return error
-        return StreamEnded()
+        """Say why there is nothing more to read."""
+        return StreamEnded() if self._connection is None else self._connection.ended()
 
     def request_reconnect(self) -> None:
         """Have the connection or the wait dropped, and a new connection opened at once."""
@@ -296,15 +263,13 @@ class Session:
         return None if failure else error
 
     def _note_loss(
-        self, connection: _Connection, error: Exception | None, now: float
+        self, connection: Connection, error: Exception | None, now: float
     ) -> Failure | None:
-        open_for = now - connection.opened_at
-        progress = connection.totals.events > 0 or open_for >= self._settings.reset_after
+        progress = connection.made_progress(now, self._settings.reset_after)
         if progress:
             self._outage.end()
-        if connection.decoder.retry is not None:
-            # Beyond that a float overflows, and nobody waits for thirty thousand years.
-            self._outage.server_retry = min(connection.decoder.retry, 10**15) / 1000
+        if connection.server_retry is not None:
+            self._outage.server_retry = connection.server_retry
         if error is None:
             return None
         cursor = self._delivery.cursor
