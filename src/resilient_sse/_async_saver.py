@@ -44,7 +44,8 @@ class Saver:
         self._saving = saving
         self._owner = owner
         self._acked: anyio.Event | None = None
-        self._one_at_a_time = anyio.Lock(fast_acquire=True)
+        if self._store is not None:  # most sources have none, and a lock is big
+            self._one_at_a_time = anyio.Lock(fast_acquire=True)
         self.at_once: bool = getattr(self._store, "saves_at_once", False)
 
     async def load(self) -> None:

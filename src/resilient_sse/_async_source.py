@@ -6,7 +6,7 @@ aborted, or happens inside one cancel scope, `_scope`.
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -43,13 +43,10 @@ class ReconnectingEventSource(Source):
     _scope: anyio.CancelScope | None = None
     _pull_over: anyio.Event | None = None
 
-    @cached_property  # rather than made on entering, as `ack` may come before that
-    def _saver(self) -> Saver:
-        return Saver(self._settings, self._saving, type(self).__name__)
-
     async def __aenter__(self) -> Self:
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
+        self._saver = Saver(self._settings, self._saving, type(self).__name__)
         await self._saver.load()
         if self._client is None:
             self._client = default_async_client()
@@ -108,6 +105,9 @@ class ReconnectingEventSource(Source):
         Raises:
             ValueError: If the event was not delivered, or is acknowledged already.
         """
+        if not self._entered:
+            self._saving.ack(event)
+            return Settled()
         self._saver.ack(event)
         return Settled(self._saver.save)
 
