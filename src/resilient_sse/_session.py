@@ -4,9 +4,8 @@ The session does no I/O, reads no clock and starts nothing. A driver (`_async_so
 `_sync_source`) does the I/O, tells the session what happened and when, and does what it says.
 Time is an argument: any clock that only goes forward, in seconds.
 
-It is made of the `_connection` that is open, the `_delivery` of its events to the consumer, the
-`_saving` of the cursor, the `_outage` under way, and the rule about `_gaps`; none knows a rule that
-is not told here.
+Its parts: the open `_connection`, the `_delivery` of what came over it, the `_saving` of the cursor
+into its store, the `_outage` under way, and the rule about `_gaps`.
 
     CONNECTING --connected--> OPEN --lost--> WAITING --begin_attempt--> CONNECTING
         |  ^                   |                |
@@ -293,7 +292,8 @@ class Session:
         if failure is None:
             return False
         delay = checked(self._settings.policy(failure), self._settings.policy)
-        if delay is None and self._resume_refused(failure):
+        if delay is None and self._gaps.refused(failure, self._attempt.last_event_id):
+            self._delivery.forget_cursor()
             delay = 0.0
         if delay is None or self.finished:  # a policy or a hook may close the source, too
             return False
@@ -303,17 +303,6 @@ class Session:
         self.state = ConnectionState.WAITING
         self._scheduled = (failure, delay)
         return delay
-
-    def _resume_refused(self, failure: Failure) -> bool:
-        """Tell of a gap, if there is one; return whether to go on without the cursor."""
-        cursor = self._attempt.last_event_id
-        if not (cursor and failure.refuses_resume):
-            return False
-        self._gaps.tell("refused", cursor, status_code=failure.status_code)
-        if not self._gaps.continues:
-            return False
-        self._delivery.forget_cursor()
-        return True
 
     def _failure_of(self, error: BaseException, now: float) -> Failure | None:
         """Return the failure that an exception stands for, counting it if it is a new one."""
