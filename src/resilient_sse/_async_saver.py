@@ -103,7 +103,7 @@ class Saver:
     async def _with_store(
         self, operation: Operation, use: Callable[[], Awaitable[None]], *, patient: bool
     ) -> None:
-        """Use the store; once it fails, in a retry loop of stamina's."""
+        """Use the store, and once it fails, try again as `Saving` decides."""
         try:
             await use()
         except Exception as error:  # noqa: BLE001 - `Saving` decides
@@ -111,13 +111,20 @@ class Saver:
         else:
             return
 
-        def delay(error: Exception) -> float | bool:
-            return self._saving.retry_delay(operation, error, monotonic(), patient=patient)
-
         async def again(_key: str) -> None:
             if pending:
                 raise pending.pop()
             await use()
+
+        await self._retry(operation, again, patient=patient)
+
+    async def _retry(
+        self, operation: Operation, again: Callable[[str], Awaitable[None]], *, patient: bool
+    ) -> None:
+        """Use the store in a retry loop of stamina's, which sees the first failure, too."""
+
+        def delay(error: Exception) -> float | bool:
+            return self._saving.retry_delay(operation, error, monotonic(), patient=patient)
 
         try:
             await retry_loop(again, f"{self._owner}.{operation}", delay)(self._saving.key)

@@ -122,7 +122,7 @@ class SyncSaver:
             return self._saving.begin()
 
     def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
-        """Use the store; once it fails, in a retry loop of stamina's."""
+        """Use the store, and once it fails, try again as `Saving` decides."""
         try:
             use()
         except Exception as error:  # noqa: BLE001 - `Saving` decides
@@ -130,14 +130,19 @@ class SyncSaver:
         else:
             return
 
-        def delay(error: Exception) -> float | bool:
-            with self._deciding:
-                return self._saving.retry_delay(operation, error, monotonic(), patient=patient)
-
         def again(_key: str) -> None:
             if pending:
                 raise pending.pop()
             use()
+
+        self._retry(operation, again, patient=patient)
+
+    def _retry(self, operation: Operation, again: Callable[[str], None], *, patient: bool) -> None:
+        """Use the store in a retry loop of stamina's, which sees the first failure, too."""
+
+        def delay(error: Exception) -> float | bool:
+            with self._deciding:
+                return self._saving.retry_delay(operation, error, monotonic(), patient=patient)
 
         try:
             retry_loop(again, f"{self._owner}.{operation}", delay)(self._saving.key)

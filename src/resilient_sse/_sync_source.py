@@ -192,29 +192,29 @@ class SyncReconnectingEventSource(Source):
 
     def _open(self) -> None:
         """Open a connection, in one fresh retry loop of stamina's."""
-        session = self._session
-
-        def delay(error: Exception) -> float | bool:
-            with self._deciding:
-                seconds = session.retry_delay(error, self._now())
-                if not stamina.is_testing():  # then stamina may not retry, and does not wait
-                    session.announce_retry()
-            return seconds
 
         def connect(_url: str) -> None:
-            session.raise_pending()
+            self._session.raise_pending()
             self._connect()
 
+        loop = retry_loop(connect, f"{type(self).__name__}.connect", self._retry_delay)
         try:
-            retry_loop(connect, f"{type(self).__name__}.connect", delay)(session.url)
+            loop(self._session.url)
         except Exception as error:
             with self._deciding:
-                outcome = session.conclude(error, self._now())
+                outcome = self._session.conclude(error, self._now())
             if outcome is None:
                 return
             if outcome is error:
                 raise
             raise outcome from outcome.__cause__
+
+    def _retry_delay(self, error: Exception) -> float | bool:
+        with self._deciding:
+            seconds = self._session.retry_delay(error, self._now())
+            if not stamina.is_testing():  # then stamina may not retry, and does not wait
+                self._session.announce_retry()
+        return seconds
 
     def _connect(self) -> None:
         """Make one attempt, unless it is interrupted."""
