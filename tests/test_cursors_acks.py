@@ -238,6 +238,19 @@ def test_acknowledging_outside_the_block_fails() -> None:
 
 
 @pytest.mark.anyio
+async def test_acknowledging_before_the_block() -> None:
+    """Nothing was delivered yet: without a store nobody minds, with one it is a mistake."""
+    stray, url = ServerSentEvent(data="a"), "http://example.invalid"
+
+    await ReconnectingEventSource(url).ack(stray)
+
+    with pytest.raises(ValueError, match="was not delivered by this source"):
+        ReconnectingEventSource(url, cursor=MemoryStore()).ack(stray)
+    with pytest.raises(RuntimeError, match="inside the block"):
+        SyncReconnectingEventSource(url).ack(stray)
+
+
+@pytest.mark.anyio
 async def test_leaving_the_block_saves_what_was_acknowledged(sse_history: HistoryServer) -> None:
     """Also if nobody asked for another event, nor awaited the acknowledgement."""
     store = MemoryStore()

@@ -261,17 +261,17 @@ def test_an_id_only_block_is_saved_once_all_is_acknowledged() -> None:
     session, _ = make_session(cursor=Store(), auto_ack=False)
     connect(session)
     session.received(b"id:1\n\n")
-    assert session.begin_save() == "1"
-    session.saved("1")
+    assert session.saving.begin() == "1"
+    session.saving.saved("1")
     session.received(b"id:2\ndata:a\n\n")
     event = session.take(0.0)
     assert event is not None
     session.received(b"id:3\n\n")
-    assert session.begin_save() is None
+    assert session.saving.begin() is None
 
-    session.ack(event)
+    session.saving.ack(event)
 
-    assert session.begin_save() == "3"
+    assert session.saving.begin() == "3"
 
 
 def test_an_unsendable_cursor_is_not_saved() -> None:
@@ -280,9 +280,9 @@ def test_an_unsendable_cursor_is_not_saved() -> None:
     connect(session)
     session.received(b"id:\x01\ndata:a\n\n")
     drain(session)
-    session.acknowledge()
+    session.saving.acknowledge()
 
-    assert session.begin_save() is None
+    assert session.saving.begin() is None
 
 
 def test_acknowledging_what_was_never_delivered() -> None:
@@ -290,16 +290,16 @@ def test_acknowledging_what_was_never_delivered() -> None:
     session, _ = make_session(cursor=Store(), auto_ack=False)
 
     with pytest.raises(ValueError, match="was not delivered by this source"):
-        session.ack(ServerSentEvent(data="a"))
+        session.saving.ack(ServerSentEvent(data="a"))
 
 
 def test_acknowledging_without_a_store_does_nothing() -> None:
     """The same consumer runs with and without a store."""
     session, _ = make_session()
 
-    session.ack(ServerSentEvent(data="a"))
+    session.saving.ack(ServerSentEvent(data="a"))
 
-    assert session.begin_save() is None
+    assert session.saving.begin() is None
 
 
 # -- failures ----------------------------------------------------------------------------------

@@ -117,15 +117,15 @@ class Lives(RuleBasedStateMachine):
         while (event := self.session.take(self.now)) is not None:
             self.delivered.append(event)
             if self.has_store and self.auto_ack:
-                self.session.acknowledge()
+                self.session.saving.acknowledge()
                 self.acked.add(event.id)
                 self.save()
         return not self.session.finished
 
     def save(self) -> None:
-        if (cursor := self.session.begin_save()) is not None:
+        if (cursor := self.session.saving.begin()) is not None:
             self.saved = cursor
-            self.session.saved(cursor)
+            self.session.saving.saved(cursor)
 
     def fail(self, error: Exception, kind: FailureKind) -> None:
         """Hand a failure to the session as stamina would, and check what the policy saw."""
@@ -253,7 +253,7 @@ class Lives(RuleBasedStateMachine):
         waiting = [event for event in self.delivered if event.id not in self.acked]
         if waiting:
             event = data.draw(st.sampled_from(waiting))
-            self.session.ack(event)
+            self.session.saving.ack(event)
             self.acked.add(event.id)
             self.save()
 

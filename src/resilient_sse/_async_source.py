@@ -6,21 +6,21 @@ aborted, or happens inside one cancel scope, `_scope`.
 
 from __future__ import annotations
 
-import inspect
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-import httpx
 import stamina
 
-from resilient_sse import _body, _http
+from resilient_sse import _http
+from resilient_sse._async_request import answer
+from resilient_sse._async_saver import Saver
+from resilient_sse._batches import Batches
 from resilient_sse._client import default_async_client
+from resilient_sse._retry_loop import retry_loop
 from resilient_sse._settled import Settled
-from resilient_sse._source import LAST_SAVE_SECONDS, Source, busy
+from resilient_sse._source import Source, busy
 from resilient_sse._watched import close, watched
-from resilient_sse.errors import CursorError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse._failure import Attempt
-    from resilient_sse._saving import Operation
     from resilient_sse._watched import Chunks
 
 __all__ = ["ReconnectingEventSource"]
@@ -44,17 +42,12 @@ class ReconnectingEventSource(Source):
     _pulling = False
     _scope: anyio.CancelScope | None = None
     _pull_over: anyio.Event | None = None
-    _acked: anyio.Event | None = None
-    _saving: anyio.Lock
-    _saves_at_once = False
 
     async def __aenter__(self) -> Self:
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
-        if self._settings.cursor is not None:
-            self._saving = anyio.Lock(fast_acquire=True)
-            self._saves_at_once = getattr(self._settings.cursor, "saves_at_once", False)
-            await self._load_cursor()
+        self._saver = Saver(self._settings, self._saving, type(self).__name__)
+        await self._saver.load()
         if self._client is None:
             self._client = default_async_client()
         return self
@@ -66,9 +59,7 @@ class ReconnectingEventSource(Source):
         traceback: TracebackType | None,
     ) -> None:
         self._left = True
-        if self._settings.cursor is not None:
-            with anyio.move_on_after(LAST_SAVE_SECONDS, shield=True), suppress(CursorError):
-                await self._save_cursor()  # at worst what it would save comes again
+        await self._saver.save_last()
         with anyio.CancelScope(shield=True):
             await self.aclose()
             if self._pulling:  # another task, which is about to leave
@@ -114,10 +105,11 @@ class ReconnectingEventSource(Source):
         Raises:
             ValueError: If the event was not delivered, or is acknowledged already.
         """
-        self._session.ack(event)
-        if self._acked is not None:
-            self._acked.set()
-        return Settled(self._save_cursor)
+        if not self._entered:
+            self._saving.ack(event)
+            return Settled()
+        self._saver.ack(event)
+        return Settled(self._saver.save)
 
     def _interrupt(self) -> None:
         if self._scope is not None:
@@ -132,19 +124,19 @@ class ReconnectingEventSource(Source):
         if self._pulling:
             raise busy()
         self._pulling = True
-        session = self._session
+        session, saving = self._session, self._saving
         try:
             while True:
                 if not self._plain:
-                    session.acknowledge()
-                    if session.save_is_due(self._now()):
-                        await self._save_due()
+                    saving.acknowledge()
+                    if saving.is_due(self._now()):
+                        await self._save()
                 if (self._ready or not self._plain) and (due := take(self._now())):
                     return due
                 if session.finished:
                     await self._finish()
-                    if session.owes_save:
-                        await self._interruptible(partial(self._save_cursor, patient=True))
+                    if saving.owed:
+                        await self._interruptible(partial(self._saver.save, patient=True))
                     raise StopAsyncIteration
                 await self._step()
         finally:
@@ -152,10 +144,16 @@ class ReconnectingEventSource(Source):
             if self._pull_over is not None:
                 self._pull_over.set()
 
+    async def _save(self) -> None:
+        if self._saver.at_once:  # there is nothing to interrupt
+            await self._saver.save()
+        else:
+            await self._interruptible(self._saver.save)
+
     def _step(self) -> Awaitable[None]:
         """Choose what to do next: make room, drop the connection, open one, or read from it."""
-        if not self._plain and self._session.full:
-            return self._interruptible(self._make_room)
+        if not self._plain and self._saving.full:
+            return self._interruptible(self._saver.make_room)
         if self._session.must_drop:
             return self._drop()
         if self._chunks is None:
@@ -169,14 +167,6 @@ class ReconnectingEventSource(Source):
                 await step()
         finally:
             self._scope = None
-
-    async def _make_room(self) -> None:
-        """Wait for an acknowledgement or for the store."""
-        if self._session.awaits_ack:
-            self._acked = anyio.Event()
-            await self._acked.wait()
-        else:
-            await self._save_cursor(patient=True)
 
     async def _read(self, chunks: Chunks) -> None:
         error: Exception
@@ -195,73 +185,38 @@ class ReconnectingEventSource(Source):
 
     async def _open(self) -> None:
         """Open a connection, in one fresh retry loop of stamina's."""
-        session = self._session
 
-        def delay(error: Exception) -> float | bool:
-            seconds = session.retry_delay(error, self._now())
-            if not stamina.is_testing():  # then stamina may not retry, and does not wait
-                session.announce_retry()
-            return seconds
-
-        async def connect(_url: str) -> None:  # the argument is for stamina's hooks to show
-            session.raise_pending()
+        async def connect(_url: str) -> None:
+            self._session.raise_pending()
             await self._connect()
 
-        connect.__module__, connect.__qualname__ = "resilient_sse", f"{type(self).__name__}.connect"
+        loop = retry_loop(connect, f"{type(self).__name__}.connect", self._retry_delay)
         try:
-            await stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
+            await loop(self._session.url)
         except Exception as error:
-            outcome = session.conclude(error, self._now())
+            outcome = self._session.conclude(error, self._now())
             if outcome is None:
                 return
             if outcome is error:
                 raise
             raise outcome from outcome.__cause__
 
+    def _retry_delay(self, error: Exception) -> float | bool:
+        seconds = self._session.retry_delay(error, self._now())
+        if not stamina.is_testing():  # then stamina may not retry, and does not wait
+            self._session.announce_retry()
+        return seconds
+
     async def _connect(self) -> None:
         """Make one attempt."""
-        limit = self._settings.connect_timeout
-        attempt = self._session.begin_attempt(self._now())
-        response: Any = None
-        with anyio.move_on_after(limit):
-            try:
-                response = await self._answer(attempt)
-            except Exception as error:  # noqa: BLE001 - the session knows which are failures
-                failure = _http.as_failure(error)
-                raise failure from failure.__cause__
-        if response is None:
-            msg = f"no response headers within {limit:g} s"
-            raise httpx.ReadTimeout(msg)
-        self._response = response
+        session = self._session
+        attempt = session.begin_attempt(self._now())
+        response = self._response = await answer(self._client, self._settings, session, attempt)
         headers = _http.headers_of(response)
-        if not self._session.connected(response.status_code, headers, self._now()):
+        if session.connected(response.status_code, headers, self._now()):
+            self._chunks = watched(response, self._settings.idle_timeout)
+        else:
             await self._drop()
-            return
-        self._chunks = watched(response, self._settings.idle_timeout)
-
-    async def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
-        """Send the request and follow its redirects, to a response that can be gone on with."""
-        sending = await self._prepare(attempt)
-        while True:
-            _http.lift_read_timeout(sending.request)
-            options = _http.send_options(self._settings, sending)
-            response = await self._client.send(sending.request, **options)
-            verdict = _http.judge(sending, response, self._settings.content_type)
-            if verdict is None:
-                return response
-            if isinstance(verdict, _http.Refusal):
-                raise verdict.error(response, await _excerpt(response))
-            await _body.close(response)
-            sending = verdict
-
-    async def _prepare(self, attempt: Attempt) -> _http.Sending:
-        request = _http.build_request(self._client, self._settings, attempt)
-        built = dict(request.headers)
-        if self._settings.prepare_request is not None:
-            returned = await _settle(self._settings.prepare_request(request, attempt))
-            request = _http.prepared(returned, request)
-        self._session.sending(request.method)
-        return _http.on_its_way(self._settings, built, request)
 
     async def _drop(self, error: Exception | None = None) -> None:
         """Close the open response, if there is one, and tell the session why."""
@@ -277,106 +232,3 @@ class ReconnectingEventSource(Source):
         if self._own_client and self._client is not None:
             with anyio.CancelScope(shield=True):
                 await self._client.aclose()
-
-    # -- The cursor store ----------------------------------------------------------------------
-
-    async def _load_cursor(self) -> None:
-        store: Any = self._settings.cursor
-        load = getattr(store, "aload", store.load)
-
-        async def use() -> None:
-            if cursor := await _settle(load(self._settings.cursor_key)):
-                self._session.resume_from(cursor)
-
-        await self._with_store("load", use, patient=True)
-
-    async def _save_due(self) -> None:
-        if self._saves_at_once:  # there is nothing to interrupt
-            await self._save_cursor()
-        else:
-            await self._interruptible(self._save_cursor)
-
-    async def _save_cursor(self, *, patient: bool = False) -> None:
-        """Save the newest acknowledged cursor, one save at a time."""
-        store: Any = self._settings.cursor
-        if store is None:
-            return
-        save = getattr(store, "asave", store.save)
-
-        async def use() -> None:
-            if (cursor := self._session.begin_save()) is not None:
-                await _settle(save(self._settings.cursor_key, cursor))
-                self._session.saved(cursor)
-
-        if self._saves_at_once:  # so none can be under way
-            await self._with_store("save", use, patient=patient)
-            return
-        async with self._saving:
-            await self._with_store("save", use, patient=patient)
-
-    async def _with_store(
-        self, operation: Operation, use: Callable[[], Awaitable[None]], *, patient: bool
-    ) -> None:
-        """Use the store; once it fails, in a retry loop of stamina's."""
-        session = self._session
-        try:
-            await use()
-        except Exception as error:  # noqa: BLE001 - the session decides
-            pending = [error]
-        else:
-            return
-
-        def delay(error: Exception) -> float | bool:
-            return session.store_delay(operation, error, self._now(), patient=patient)
-
-        async def store(_key: str) -> None:  # the argument is for stamina's hooks to show
-            if pending:
-                raise pending.pop()
-            await use()
-
-        store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
-        try:
-            await stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.cursor_key)
-        except Exception as error:  # noqa: BLE001 - the session knows which are failures
-            outcome = session.store_outcome(operation, error, self._now())
-            if outcome is not None:
-                raise outcome from outcome.__cause__
-
-
-class Batches:
-    """Iterates lists of events; made by `ReconnectingEventSource.batches`."""
-
-    def __init__(
-        self,
-        pull: Callable[
-            [Callable[[float], list[ServerSentEvent]]], Awaitable[list[ServerSentEvent]]
-        ],
-        take: Callable[[float], list[ServerSentEvent]],
-    ) -> None:
-        self._pull = pull
-        self._take = take
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[ServerSentEvent]:
-        return await self._pull(self._take)
-
-
-async def _settle(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
-    """Await what a function that may be sync or async returned."""
-    return await result if inspect.isawaitable(result) else result
-
-
-async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
-    """Read the beginning of a body that nobody asked for, and close the response."""
-    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
-    raw = response.aiter_bytes if _body.is_read(response) else response.aiter_raw
-    body, chunks = b"", aiter(raw())
-    try:
-        with suppress(Exception), anyio.move_on_after(_http.EXCERPT_SECONDS):
-            while len(body) < _http.EXCERPT_BYTES:
-                body += await anext(chunks)
-    finally:
-        await _body.close(response, chunks)
-    return body[: _http.EXCERPT_BYTES]

@@ -26,14 +26,16 @@ class Delivery:
         self._batch: list[ServerSentEvent] = []
         self._before_batch = ""
         self.until_met = False
+        # What is delivered, but not acknowledged; None if there is no store to tell of it.
+        self.acks = None if settings.cursor is None else Acknowledgements("")
         self.resume_from(settings.last_event_id)
 
     def resume_from(self, cursor: str) -> None:
         """Set the first cursor."""
-        self.cursor = self._saved = cursor
-        self._saved_after = self._saving_after = 0  # so many deliveries
+        self.cursor = cursor
         self.resumable = cursor if sendable(cursor) else ""
-        self._acks = None if self._settings.cursor is None else Acknowledgements(cursor)
+        if self.acks is not None:
+            self.acks.moved(cursor)
         size = self._settings.dedupe
         self._delivered_ids = DeliveredIds(size, delivered=cursor) if size else None
 
@@ -75,8 +77,8 @@ class Delivery:
         else:  # perhaps one that came before it in the same chunk can be resumed from
             ids = (event.id for event in reversed(events))
             self.resumable = next(filter(sendable, ids), self.resumable)
-        if self._acks is not None and not self.queue:
-            self._acks.moved(cursor)
+        if self.acks is not None and not self.queue:
+            self.acks.moved(cursor)
 
     # -- Out -----------------------------------------------------------------------------------
 
@@ -95,11 +97,11 @@ class Delivery:
         if self.until_met:
             self.cursor = events[-1].id
             self.queue.clear()
-        if self._acks is not None:
+        if self.acks is not None:
             for event in events[:-1]:
-                self._acks.deliver(event, event.id)
+                self.acks.deliver(event, event.id)
             for event in events[-1:]:
-                self._acks.deliver(event, event.id if self.queue else self.cursor)
+                self.acks.deliver(event, event.id if self.queue else self.cursor)
         return events
 
     def _up_to_the_last_wanted(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
@@ -119,44 +121,3 @@ class Delivery:
         """Deliver nothing more."""
         self.cursor = self.last_event_id
         self.queue.clear()
-
-    # -- Acknowledgement -----------------------------------------------------------------------
-
-    def ack(self, event: ServerSentEvent) -> None:
-        """Note that the consumer is done with an event; without a store there is nothing to do."""
-        if self._acks is not None:
-            self._acks.ack(event)
-
-    def ack_delivered(self) -> None:
-        """Note that the consumer asks for more, which acknowledges what it got."""
-        if self._acks is not None and self._settings.auto_ack:
-            self._acks.ack_all()
-
-    def room(self) -> int | None:
-        """Return how many events may be handed out before a newer cursor is saved; None: any."""
-        if self._acks is None:
-            return None
-        unsaved = self._acks.passed + len(self._acks) - self._saved_after
-        return max(0, self._settings.max_unacked - unsaved)
-
-    def unsaved(self) -> str | None:
-        """Return the cursor that the store lacks, unless it could not be resumed from."""
-        if self._acks is None:
-            return None
-        cursor = self._acks.cursor
-        if cursor != self._saved and sendable(cursor):
-            return cursor
-        self._saved_after = self._acks.passed
-        return None
-
-    def begin_save(self) -> str | None:
-        """Return the cursor that is about to be saved, if there is one."""
-        if self._acks is None or (cursor := self.unsaved()) is None:
-            return None
-        self._saving_after = self._acks.passed
-        return cursor
-
-    def saved(self, cursor: str) -> None:
-        """Note that the store has the cursor that `begin_save` returned."""
-        self._saved = cursor
-        self._saved_after = self._saving_after

@@ -9,19 +9,16 @@ from resilient_sse.lifecycle import GapDetected
 
 if TYPE_CHECKING:
     from resilient_sse._event import ServerSentEvent
+    from resilient_sse._failure import Failure
     from resilient_sse._hooks import Hooks
     from resilient_sse._settings import Settings
 
 
 class Gaps:
-    """The rule of one source about gaps.
-
-    Attributes:
-        continues: Whether the source goes on after one.
-    """
+    """The rule of one source about gaps."""
 
     def __init__(self, settings: Settings, hooks: Hooks) -> None:
-        self.continues = settings.on_gap == "continue"
+        self._continues = settings.on_gap == "continue"
         self._names = settings.gap
         self._hooks = hooks
 
@@ -39,12 +36,19 @@ class Gaps:
         return events
 
     def _at(self, event: ServerSentEvent, cursor: str) -> list[ServerSentEvent]:
-        self.tell("event", cursor, event=event)
-        if not self.continues:
+        self._tell("event", cursor, event=event)
+        if not self._continues:
             raise GapError(event)
         return [event]
 
-    def tell(
+    def refused(self, failure: Failure, cursor: str) -> bool:
+        """Tell of a gap if the server refused to resume from a cursor; return whether to go on."""
+        if not (cursor and failure.refuses_resume):
+            return False
+        self._tell("refused", cursor, status_code=failure.status_code)
+        return self._continues
+
+    def _tell(
         self,
         reason: Literal["refused", "event"],
         cursor: str,
@@ -59,5 +63,5 @@ class Gaps:
             last_event_id=cursor,
             status_code=status_code,
             event=event,
-            continues=self.continues,
+            continues=self._continues,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from resilient_sse._settings import is_coroutine_function
+from resilient_sse.lifecycle import Comment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +44,10 @@ class Hooks:
                 hook(made)
             except Exception as error:  # noqa: BLE001 - whatever it is, the stream goes on
                 self._report(position, hook, error)
+
+    def comment(self, text: str) -> None:
+        """Tell of a comment in the stream; a decoder calls it."""
+        self.emit(Comment, text=text)
 
     def _report(self, position: int, hook: Hook, error: Exception) -> None:
         """Log a hook that raised, the first time only."""

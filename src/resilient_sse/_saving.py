@@ -1,110 +1,164 @@
-"""When the cursor is saved, and what it means that its store fails.
+"""The cursor store's page: what is saved, when, and how far events may run ahead of it.
 
-A store that fails is not a stream that fails: acknowledgement pauses, events keep flowing until
-``max_unacked`` of them lie beyond the saved cursor, and only ``cursor_policy`` ends it.
+Like the session that owns it, this does no I/O and reads no clock. A saver (`_async_saver`,
+`_sync_saver`) calls the store, tells what came of it, and does what is said here.
+
+- Only a cursor before which every event is acknowledged is saved, and only the newest one.
+- At most ``max_unacked`` events are delivered beyond the saved cursor.
+- A store that fails is not a stream that fails: the saving pauses, and events flow on. Only that
+  bound, and a ``cursor_policy`` that gives up, make the consumer feel it.
+- What is acknowledged after the end of the stream is saved when the block is left.
 """
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
-from resilient_sse._delay import checked
-from resilient_sse._failure import Failure, FailureKind
-from resilient_sse._redact import redact_text, redact_url
-from resilient_sse.errors import CursorError
-from resilient_sse.lifecycle import CursorStoreFailed
+from resilient_sse._header import sendable
+from resilient_sse._store_outage import StoreOutage
 
 if TYPE_CHECKING:
+    from resilient_sse._delivery import Delivery
+    from resilient_sse._event import ServerSentEvent
     from resilient_sse._hooks import Hooks
     from resilient_sse._settings import Settings
-
-Operation: TypeAlias = Literal["load", "save"]
-
-# What a mistake in a program raises, not a store that cannot be reached.
-_MISTAKES: Final = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NameError,
-    NotImplementedError,
-    TypeError,
-    ValueError,
-)
+    from resilient_sse._store_outage import Operation
+    from resilient_sse.errors import CursorError
 
 
 class Saving:
-    """The failures of a cursor store since it last worked.
+    """The saved cursor of one source; without a store there is never anything to save."""
 
-    Attributes:
-        paused_until: The time before which the store is left alone.
-        noted: The failure that was decided about last.
-        shown_key: The key in the store; redacted if it is the URL.
-    """
-
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, delivery: Delivery, hooks: Hooks) -> None:
         self._settings = settings
-        key, url = settings.cursor_key, settings.url
-        self.shown_key = redact_url(url) if key == url else key
-        self.noted: BaseException | None = None
-        self._paused = False
-        self.worked()
+        self._delivery = delivery
+        self._acks = delivery.acks
+        self._outage = StoreOutage(settings, hooks)
+        self._saved = settings.last_event_id
+        self._saved_after = self._saving_after = 0  # so many deliveries
+        self._over = self._owed = False
 
-    def worked(self) -> None:
-        """Forget the failures."""
-        self._count = 0
-        self._began: float | None = None
-        self.paused_until = -math.inf
+    @property
+    def key(self) -> str:
+        """The key in the store, fit to be shown."""
+        return self._outage.shown_key
 
-    def failed(self, error: Exception, now: float, cursor: str) -> Failure:
-        """Count a failure."""
-        self.noted = error
-        if self._began is None:
-            self._began = now
-        self._count += 1
-        return Failure(
-            error=error,
-            kind=FailureKind.CURSOR,
-            attempt=self._count,
-            outage_seconds=now - self._began,
-            method="",
-            last_event_id=cursor,
-            permanent=isinstance(error, (*_MISTAKES, CursorError)),
-        )
+    # -- Acknowledgement -----------------------------------------------------------------------
 
-    def delay(self, failure: Failure) -> float | None:
-        """Ask the policy, unless trying again cannot help."""
-        policy = self._settings.cursor_policy
-        return None if failure.permanent else checked(policy(failure), policy)
+    def ack(self, event: ServerSentEvent) -> None:
+        """Note that the consumer is done with an event.
 
-    def tell(
-        self, hooks: Hooks, operation: Operation, failure: Failure, delay: float | None
-    ) -> None:
-        """Tell the hooks of a failure, and of what was decided."""
-        hooks.emit(
-            CursorStoreFailed,
-            operation=operation,
-            error=failure.error,
-            key=self.shown_key,
-            attempt=failure.attempt,
-            delay=delay,
-        )
+        Raises:
+            ValueError: If it was not delivered, or is acknowledged already.
+        """
+        if self._acks is not None:
+            self._acks.ack(event)
 
-    def pause(self, until: float) -> None:
-        """Leave the store alone for a while; events flow on."""
-        self._paused, self.paused_until = True, until
+    def acknowledge(self) -> None:
+        """Note that the consumer asks for more, which acknowledges what it got."""
+        if self._acks is not None and self._settings.auto_ack:
+            self._acks.ack_all()
 
-    def outcome(self, operation: Operation, error: Exception) -> CursorError | None:
-        """Return what the consumer gets for a failure that is not retried: nothing if paused."""
-        paused, self._paused, self.noted = self._paused, False, None
-        if paused:
+    # -- What is to be done --------------------------------------------------------------------
+
+    def is_due(self, now: float) -> bool:
+        """Say whether the store is to be given a cursor, and is not left alone for now."""
+        waits = self._over or now < self._outage.paused_until
+        return not waits and self._unsaved() is not None
+
+    @property
+    def room(self) -> int | None:
+        """How many events may be handed out before a newer cursor is saved; None: any number."""
+        if self._acks is None:
             return None
-        if isinstance(error, CursorError):  # the store's own, such as a lost lease
-            return error
-        story = redact_text(f"{self.shown_key!r}: {error!r}")
-        made = CursorError(
-            f"the cursor store could not {operation} {story}", key=self._settings.cursor_key
-        )
-        made.__cause__ = error
-        return made
+        unsaved = self._acks.passed + len(self._acks) - self._saved_after
+        return max(0, self._settings.max_unacked - unsaved)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be handed out before a newer cursor is saved."""
+        return self.room == 0 and not self._over
+
+    @property
+    def awaits_ack(self) -> bool:
+        """Whether only an acknowledgement makes room for more."""
+        return self._unsaved() is None and self.full
+
+    @property
+    def owed(self) -> bool:
+        """Whether the stream came to its end and the store does not know yet."""
+        return self._owed and self._unsaved() is not None
+
+    def stream_over(self, *, owed: bool) -> None:
+        """Note that nothing more will be delivered.
+
+        Args:
+            owed: Whether the last cursor is saved before the consumer hears of the end.
+        """
+        self._over, self._owed = True, owed
+
+    def _unsaved(self) -> str | None:
+        """Return the cursor that the store lacks, unless it could not be resumed from."""
+        if self._acks is None:
+            return None
+        cursor = self._acks.cursor
+        if cursor != self._saved and sendable(cursor):
+            return cursor
+        self._saved_after = self._acks.passed
+        return None
+
+    # -- What the store did --------------------------------------------------------------------
+
+    def loaded(self, cursor: str) -> None:
+        """Start from the cursor that the store had."""
+        self._delivery.resume_from(cursor)
+        self._saved = cursor
+
+    def begin(self) -> str | None:
+        """Return the cursor that is saved now; None if the store is up to date."""
+        cursor = self._unsaved()
+        if self._acks is not None and cursor is not None:
+            self._saving_after = self._acks.passed
+        return cursor
+
+    def saved(self, cursor: str) -> None:
+        """Note that the store has the cursor that `begin` returned."""
+        self._saved = cursor
+        self._saved_after = self._saving_after
+        self._outage.worked()
+
+    def retry_delay(
+        self, operation: Operation, error: BaseException, now: float, *, patient: bool
+    ) -> float | bool:
+        """Decide about a failure of the store, as stamina's backoff hook.
+
+        Args:
+            operation: What failed.
+            error: The exception.
+            now: The time.
+            patient: Whether there is nothing better to do than to wait for the store; if not,
+                it is left alone for the time being, and events flow on.
+
+        Returns:
+            The seconds to wait, or False to let the exception through.
+        """
+        if not isinstance(error, Exception):
+            return False
+        delay = self._failed(operation, error, now)
+        if delay is not None and not patient:
+            self._outage.pause(now + delay)
+            delay = None
+        return False if delay is None else delay
+
+    def conclude(self, operation: Operation, error: Exception, now: float) -> CursorError | None:
+        """Turn what stamina let through into what the consumer gets; None if events flow on."""
+        if self._outage.noted is not error:  # stamina is switched off
+            self._failed(operation, error, now)
+        return self._outage.outcome(operation, error)
+
+    def _failed(self, operation: Operation, error: Exception, now: float) -> float | None:
+        failure = self._outage.note(error, now, cursor=self._unsaved() or "")
+        delay = self._outage.delay(failure)
+        if not self._over:
+            self._outage.tell(operation, failure, delay)
+        return delay

@@ -4,6 +4,9 @@ The session does no I/O, reads no clock and starts nothing. A driver (`_async_so
 `_sync_source`) does the I/O, tells the session what happened and when, and does what it says.
 Time is an argument: any clock that only goes forward, in seconds.
 
+Its parts: the open `_connection`, the `_delivery` of what came over it, the `_saving` of the cursor
+into its store, the `_outage` under way, and the rule about `_gaps`.
+
     CONNECTING --connected--> OPEN --lost--> WAITING --begin_attempt--> CONNECTING
         |  ^                   |                |
         |  '--begin_attempt--WAITING<--failed---'      any state --close--> CLOSED
@@ -33,6 +36,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
+from resilient_sse._connection import Connection
 from resilient_sse._delay import checked
 from resilient_sse._delivery import Delivery
 from resilient_sse._failure import Attempt, Failure, FailureKind
@@ -44,11 +48,9 @@ from resilient_sse._saving import Saving
 from resilient_sse.errors import GapError, GiveUpError, StreamEnded
 from resilient_sse.lifecycle import (
     Closed,
-    Comment,
     Connected,
     Connecting,
     ConnectionState,
-    ConnectionTotals,
     Disconnected,
     GaveUp,
     RetryScheduled,
@@ -58,25 +60,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse._saving import Operation
-    from resilient_sse._settings import Decoder, Settings
-    from resilient_sse.errors import CursorError
+    from resilient_sse._settings import Settings
 
 
 _NO_CONTENT: Final = 204  # WHATWG HTML 9.2.1: how a server tells a client to stop reconnecting
 _ENDS: Final = frozenset({"until", "no content"})  # of the stream, not of the program's interest
 _source_ids: Final = itertools.count(1)
-
-
-class _Connection:
-    """The open connection: its decoder and its totals."""
-
-    __slots__ = ("decoder", "opened_at", "totals")
-
-    def __init__(self, decoder: Decoder, opened_at: float) -> None:
-        self.decoder = decoder
-        self.opened_at = opened_at
-        self.totals = ConnectionTotals()
 
 
 class Session:
@@ -89,16 +78,15 @@ class Session:
         self.state = ConnectionState.CONNECTING
         self._hooks = Hooks(settings.hooks, url=self.url, source_id=self.source_id)
         self._delivery = Delivery(settings)
-        self._saving = Saving(settings)
+        self.saving = Saving(settings, self._delivery, self._hooks)
         self._gaps = Gaps(settings, self._hooks)
         self._outage = Outage(settings)
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._attempt = Attempt(0, None, "")
         self._attempt_began = 0.0
         self._pending: Exception | None = None  # what stamina's loop has yet to see
         self._scheduled: tuple[Failure, float] | None = None  # what hooks have yet to hear
         self._reconnect_requested = False
-        self._ended = False
         # Whether no rule applies to single events.
         self._plain = settings.until is None and settings.cursor is None and settings.gap is None
 
@@ -153,14 +141,11 @@ class Session:
             self.close("until", now)
         if not self._may_take(now):
             return []
-        events = self._up_to_a_gap(events[: self._delivery.room()], now)
-        return self._delivery.take(events)
-
-    def _up_to_a_gap(self, events: list[ServerSentEvent], now: float) -> list[ServerSentEvent]:
         try:
-            return self._gaps.next_up(events, self.last_event_id)
+            events = self._gaps.next_up(events[: self.saving.room], self.last_event_id)
         except GapError as error:
             raise self._give_up_at(error, now) from error
+        return self._delivery.take(events)
 
     def _give_up_at(self, gap: GapError, now: float) -> GiveUpError:
         cursor = self.last_event_id
@@ -168,99 +153,6 @@ class Session:
         self._delivery.stop()
         self.lost(None, now)
         return self._give_up((failure,), now)
-
-    # -- The cursor and its store --------------------------------------------------------------
-
-    @property
-    def cursor_key(self) -> str:
-        """The key in the store, fit to be shown."""
-        return self._saving.shown_key
-
-    def resume_from(self, cursor: str) -> None:
-        """Start from the cursor that a store had."""
-        self._delivery.resume_from(cursor)
-
-    def ack(self, event: ServerSentEvent) -> None:
-        """Note that the consumer is done with an event.
-
-        Raises:
-            ValueError: If it was not delivered, or is acknowledged already.
-        """
-        self._delivery.ack(event)
-
-    def acknowledge(self) -> None:
-        """Note that the consumer asks for more, which acknowledges what it got."""
-        self._delivery.ack_delivered()
-
-    def begin_save(self) -> str | None:
-        """Return the cursor that is saved now; None if the store is up to date."""
-        return self._delivery.begin_save()
-
-    def saved(self, cursor: str) -> None:
-        """Note that the store has the cursor that `begin_save` returned."""
-        self._delivery.saved(cursor)
-        self._saving.worked()
-
-    def save_is_due(self, now: float) -> bool:
-        """Say whether the store is to be given a cursor, and is not left alone for now.
-
-        Not any more after the end: what is unsaved then is saved when the block is left.
-        """
-        waits = self.finished or now < self._saving.paused_until
-        return not waits and self._delivery.unsaved() is not None
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more may be handed out before a newer cursor is saved."""
-        return self._delivery.room() == 0 and not self.finished
-
-    @property
-    def owes_save(self) -> bool:
-        """Whether the stream came to its end and the store does not know yet."""
-        return self._ended and self._delivery.unsaved() is not None
-
-    @property
-    def awaits_ack(self) -> bool:
-        """Whether only an acknowledgement makes room for more."""
-        return self._delivery.unsaved() is None and self.full
-
-    def store_delay(
-        self, operation: Operation, error: BaseException, now: float, *, patient: bool
-    ) -> float | bool:
-        """Decide about a failure of the cursor store, as stamina's backoff hook.
-
-        Args:
-            operation: What failed.
-            error: The exception.
-            now: The time.
-            patient: Whether there is nothing better to do than to wait for the store; if not,
-                it is left alone for the time being, and events flow on.
-
-        Returns:
-            The seconds to wait, or False to let the exception through.
-        """
-        if not isinstance(error, Exception):
-            return False
-        delay = self._store_failed(operation, error, now)
-        if delay is not None and not patient:
-            self._saving.pause(now + delay)
-            delay = None
-        return False if delay is None else delay
-
-    def store_outcome(
-        self, operation: Operation, error: Exception, now: float
-    ) -> CursorError | None:
-        """Turn what stamina let through into what the consumer gets; None if events flow on."""
-        if self._saving.noted is not error:  # stamina is switched off
-            self._store_failed(operation, error, now)
-        return self._saving.outcome(operation, error)
-
-    def _store_failed(self, operation: Operation, error: Exception, now: float) -> float | None:
-        failure = self._saving.failed(error, now, self._delivery.unsaved() or "")
-        delay = self._saving.delay(failure)
-        if not self.finished:
-            self._saving.tell(self._hooks, operation, failure, delay)
-        return delay
 
     # -- An attempt ----------------------------------------------------------------------------
 
@@ -297,7 +189,7 @@ class Session:
             self.close("no content", now)
         if self.finished:
             return False
-        connection = self._connection = _Connection(self._decoder(), now)
+        connection = self._connection = Connection(self._settings, self._delivery, self._hooks, now)
         self.state = ConnectionState.OPEN
         self._hooks.emit(
             Connected,
@@ -309,18 +201,6 @@ class Session:
             totals=connection.totals,
         )
         return True
-
-    def _decoder(self) -> Decoder:
-        decoder = self._settings.decoder(
-            last_event_id=self._delivery.cursor,
-            max_event_size=self._settings.max_event_size,
-            on_comment=self._comment if self._hooks else None,
-        )
-        self._delivery.watch(decoder)
-        return decoder
-
-    def _comment(self, text: str) -> None:
-        self._hooks.emit(Comment, text=text)
 
     # -- An open connection --------------------------------------------------------------------
 
@@ -338,18 +218,8 @@ class Session:
         totals.events += self._delivery.fill(decoder.feed(chunk), decoder)
 
     def ended(self) -> Exception:
-        """Say why there is nothing more to read.
-
-        Returns:
-            `StreamEnded`; or an error that the decoder had kept back until the events before it
-            were delivered.
-        """
-        try:
-            if self._connection is not None:
-                self._connection.decoder.feed(b"")
-        except Exception as error:  # noqa: BLE001 - what a decoder raises is its own affair
-            return error
-        return StreamEnded()
+        """Say why there is nothing more to read."""
+        return StreamEnded() if self._connection is None else self._connection.ended()
 
     def request_reconnect(self) -> None:
         """Have the connection or the wait dropped, and a new connection opened at once."""
@@ -392,15 +262,13 @@ class Session:
         return None if failure else error
 
     def _note_loss(
-        self, connection: _Connection, error: Exception | None, now: float
+        self, connection: Connection, error: Exception | None, now: float
     ) -> Failure | None:
-        open_for = now - connection.opened_at
-        progress = connection.totals.events > 0 or open_for >= self._settings.reset_after
+        progress = connection.made_progress(now, self._settings.reset_after)
         if progress:
             self._outage.end()
-        if connection.decoder.retry is not None:
-            # Beyond that a float overflows, and nobody waits for thirty thousand years.
-            self._outage.server_retry = min(connection.decoder.retry, 10**15) / 1000
+        if connection.server_retry is not None:
+            self._outage.server_retry = connection.server_retry
         if error is None:
             return None
         cursor = self._delivery.cursor
@@ -424,7 +292,8 @@ class Session:
         if failure is None:
             return False
         delay = checked(self._settings.policy(failure), self._settings.policy)
-        if delay is None and self._resume_refused(failure):
+        if delay is None and self._gaps.refused(failure, self._attempt.last_event_id):
+            self._delivery.forget_cursor()
             delay = 0.0
         if delay is None or self.finished:  # a policy or a hook may close the source, too
             return False
@@ -434,17 +303,6 @@ class Session:
         self.state = ConnectionState.WAITING
         self._scheduled = (failure, delay)
         return delay
-
-    def _resume_refused(self, failure: Failure) -> bool:
-        """Tell of a gap, if there is one; return whether to go on without the cursor."""
-        cursor = self._attempt.last_event_id
-        if not (cursor and failure.refuses_resume):
-            return False
-        self._gaps.tell("refused", cursor, status_code=failure.status_code)
-        if not self._gaps.continues:
-            return False
-        self._delivery.forget_cursor()
-        return True
 
     def _failure_of(self, error: BaseException, now: float) -> Failure | None:
         """Return the failure that an exception stands for, counting it if it is a new one."""
@@ -488,5 +346,5 @@ class Session:
         self._delivery.stop()
         self.lost(None, now)
         self.state = ConnectionState.CLOSED
-        self._ended = reason in _ENDS
+        self.saving.stream_over(owed=reason in _ENDS)
         self._hooks.emit(Closed, reason=reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from resilient_sse.lifecycle import ConnectionState, Hook
 
 
-LAST_SAVE_SECONDS: Final = 2.0  # what leaving the block may cost if the store hangs
-CLEAN_UP_SECONDS: Final = 10.0  # how long closing a connection and a client may take
 _DEFAULT_POLICY = ExponentialBackoff()
 _DEFAULT_CURSOR_POLICY = ExponentialBackoff(wait_initial=0.1, wait_max=5.0, timeout=10.0)
 
@@ -153,6 +151,7 @@ class Source:
         self._client: Any = client
         self._own_client = client is None
         self._session = Session(self._settings)
+        self._saving = self._session.saving
         # Where no rule applies to single events, they are taken straight from the queue.
         ready = self._session.ready
         self._plain = ready is not None

@@ -8,19 +8,19 @@ and may call back.
 
 from __future__ import annotations
 
-import inspect
 import threading
 from contextlib import suppress
-from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import httpx
 import stamina
 
 from resilient_sse import _body, _http
+from resilient_sse._batches import SyncBatches
 from resilient_sse._client import default_client
-from resilient_sse._source import CLEAN_UP_SECONDS, Source, busy
-from resilient_sse.errors import CursorError
+from resilient_sse._retry_loop import retry_loop
+from resilient_sse._source import Source, busy
+from resilient_sse._sync_request import answer
+from resilient_sse._sync_saver import SyncSaver
 from resilient_sse.transports._wire import Wire
 
 if TYPE_CHECKING:
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from resilient_sse._event import ServerSentEvent
-    from resilient_sse._failure import Attempt
-    from resilient_sse._saving import Operation
 
 __all__ = ["SyncReconnectingEventSource"]
 
+_CLEAN_UP_SECONDS: Final = 10.0  # how long closing a connection and a client may take
 T = TypeVar("T")
 
 
@@ -47,11 +46,11 @@ class SyncReconnectingEventSource(Source):
         if not self._entered:
             self._pulling = threading.Lock()
             self._deciding = threading.RLock()
-            self._acked = threading.Condition(self._deciding)
-            self._saving = threading.Lock()
             self._wire = Wire(lambda: self._session.interrupted)
+            name = type(self).__name__
+            self._saver = SyncSaver(self._settings, self._saving, name, self._deciding)
         self._enter()
-        self._load_cursor()
+        self._saver.load()
         if self._client is None:
             self._client = default_client()
         return self
@@ -63,8 +62,7 @@ class SyncReconnectingEventSource(Source):
         traceback: TracebackType | None,
     ) -> None:
         self._left = True
-        with suppress(CursorError):
-            self._save_cursor()  # at worst what it would save comes again
+        self._saver.save_last()
         self.close()
         with self._pulling:  # another thread, which is about to leave
             self._finish()
@@ -81,10 +79,10 @@ class SyncReconnectingEventSource(Source):
         except IndexError:  # another thread closed the source this very moment
             return self._pull(self._session.take)
 
-    def batches(self) -> Batches:
+    def batches(self) -> SyncBatches:
         """Iterate lists of the events that came in together, for high-volume consumers."""
         self._check_inside("with")
-        return Batches(self._pull, self._session.take_batch)
+        return SyncBatches(self._pull, self._session.take_batch)
 
     def close(self) -> None:
         """Close for good, from any thread; the iteration ends normally.
@@ -96,7 +94,7 @@ class SyncReconnectingEventSource(Source):
             return
         with self._deciding:
             self._session.close("closed", self._now())
-            self._acked.notify_all()
+            self._saver.wake()
         self._wire.cut()
         if self._pulling.acquire(blocking=False):  # else the thread that pulls cleans up
             try:
@@ -124,21 +122,19 @@ class SyncReconnectingEventSource(Source):
         """
         if not self._entered:
             self._check_inside("with")
-        with self._deciding:
-            self._session.ack(event)
-            self._acked.notify_all()
+        self._saver.ack(event)
         # A save under way is not waited for: a hook may acknowledge, too. It goes on with this.
         if self._left:  # nobody else will begin one
-            self._save_cursor(wait=False)
+            self._saver.save(wait=False)
         else:
-            self._save_if_due(wait=False)
+            self._saver.save_if_due(wait=False)
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
     def _pull(self, take: Callable[[float], T | None]) -> T:
         self._check_inside("with")
         # After the end it is held by whoever cleans up, which takes a moment.
-        if not self._pulling.acquire(timeout=CLEAN_UP_SECONDS if self._session.finished else 0):
+        if not self._pulling.acquire(timeout=_CLEAN_UP_SECONDS if self._session.finished else 0):
             raise busy()
         try:
             while True:
@@ -154,35 +150,28 @@ class SyncReconnectingEventSource(Source):
                     continue
                 if self._session.finished:
                     self._finish()
-                    if self._session.owes_save:
-                        self._save_cursor(patient=True)
+                    if self._saving.owed:
+                        self._saver.save(patient=True)
                     raise StopIteration
-                self._advance()
+                self._step()
         finally:
             self._pulling.release()
 
     def _acknowledge(self) -> None:
         with self._deciding:
-            self._session.acknowledge()
-        self._save_if_due()
+            self._saving.acknowledge()
+        self._saver.save_if_due()
 
-    def _advance(self) -> None:
-        """Open a connection or read from it, or wait for room to do so."""
-        if not self._plain and self._session.full:
-            self._make_room()
-            return
-        if self._session.must_drop:
+    def _step(self) -> None:
+        """Choose what to do next: make room, drop the connection, open one, or read from it."""
+        if not self._plain and self._saving.full:
+            self._saver.make_room()
+        elif self._session.must_drop:
             self._drop()
-        if self._chunks is None:
+        elif self._chunks is None:
             self._open()
         else:
             self._read(self._chunks)
-
-    def _make_room(self) -> None:
-        """Wait for an acknowledgement or for the store."""
-        with self._deciding:
-            self._acked.wait_for(lambda: not self._session.awaits_ack)
-        self._save_cursor(patient=True)
 
     def _read(self, chunks: Iterator[bytes]) -> None:
         error: Exception
@@ -203,83 +192,50 @@ class SyncReconnectingEventSource(Source):
 
     def _open(self) -> None:
         """Open a connection, in one fresh retry loop of stamina's."""
-        session = self._session
 
-        def delay(error: Exception) -> float | bool:
-            with self._deciding:
-                seconds = session.retry_delay(error, self._now())
-                if not stamina.is_testing():  # then stamina may not retry, and does not wait
-                    session.announce_retry()
-            return seconds
-
-        def connect(_url: str) -> None:  # the argument is for stamina's hooks to show
-            session.raise_pending()
+        def connect(_url: str) -> None:
+            self._session.raise_pending()
             self._connect()
 
-        connect.__module__, connect.__qualname__ = "resilient_sse", f"{type(self).__name__}.connect"
+        loop = retry_loop(connect, f"{type(self).__name__}.connect", self._retry_delay)
         try:
-            stamina.retry(on=delay, attempts=None, timeout=None)(connect)(session.url)
+            loop(self._session.url)
         except Exception as error:
             with self._deciding:
-                outcome = session.conclude(error, self._now())
+                outcome = self._session.conclude(error, self._now())
             if outcome is None:
                 return
             if outcome is error:
                 raise
             raise outcome from outcome.__cause__
 
+    def _retry_delay(self, error: Exception) -> float | bool:
+        with self._deciding:
+            seconds = self._session.retry_delay(error, self._now())
+            if not stamina.is_testing():  # then stamina may not retry, and does not wait
+                self._session.announce_retry()
+        return seconds
+
     def _connect(self) -> None:
         """Make one attempt, unless it is interrupted."""
-        session, limit = self._session, self._settings.connect_timeout
+        session = self._session
         with self._deciding:
             attempt = None if session.finished else session.begin_attempt(self._now())
         if attempt is None or session.finished:  # closed during the wait, or by a hook
             return
-        with self._wire.deadline(limit):
-            try:
-                response = self._answer(attempt)
-            except Exception as error:
-                if session.interrupted:
-                    return
-                if self._wire.overdue(error):
-                    msg = f"no response headers within {limit:g} s"
-                    raise httpx.ReadTimeout(msg) from error
-                failure = _http.as_failure(error)
-                raise failure from failure.__cause__
+        response = answer(self._client, self._settings, session, self._wire, attempt)
+        if response is None:
+            return
         self._response = response
         self._wire.carries(response)
         headers = _http.headers_of(response)
         with self._deciding:
             connected = session.connected(response.status_code, headers, self._now())
-        if not connected:
+        if connected:
+            _http.set_read_timeout(response, self._settings.idle_timeout)
+            self._chunks = _body.chunks(response)
+        else:
             self._drop()
-            return
-        _http.set_read_timeout(response, self._settings.idle_timeout)
-        self._chunks = _body.chunks(response)
-
-    def _answer(self, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
-        """Send the request and follow its redirects, to a response that can be gone on with."""
-        sending = self._prepare(attempt)
-        while True:
-            options = _http.send_options(self._settings, sending)
-            response = self._client.send(sending.request, **options)
-            verdict = _http.judge(sending, response, self._settings.content_type)
-            if verdict is None:
-                return response
-            if isinstance(verdict, _http.Refusal):
-                raise verdict.error(response, _excerpt(response))
-            response.close()
-            sending = verdict
-
-    def _prepare(self, attempt: Attempt) -> _http.Sending:
-        request = _http.build_request(self._client, self._settings, attempt)
-        request.extensions.update(self._wire.extensions)
-        built = dict(request.headers)
-        if self._settings.prepare_request is not None:
-            returned = _settled(self._settings.prepare_request(request, attempt))
-            request = _http.prepared(returned, request)
-        self._session.sending(request.method)
-        return _http.on_its_way(self._settings, built, request)
 
     def _drop(self, error: Exception | None = None) -> None:
         """Close the open response, if there is one, and tell the session why."""
@@ -296,122 +252,3 @@ class SyncReconnectingEventSource(Source):
         self._drop()
         if self._own_client and self._client is not None:
             self._client.close()
-
-    # -- The cursor store ----------------------------------------------------------------------
-
-    def _load_cursor(self) -> None:
-        store: Any = self._settings.cursor
-        if store is None:
-            return
-
-        def use() -> None:
-            if cursor := _settled(store.load(self._settings.cursor_key)):
-                self._session.resume_from(cursor)
-
-        self._with_store("load", use, patient=True)
-
-    def _save_if_due(self, *, wait: bool = True) -> None:
-        with self._deciding:
-            due = self._session.save_is_due(self._now())
-        if due:
-            self._save_cursor(wait=wait)
-
-    def _save_cursor(self, *, patient: bool = False, wait: bool = True) -> None:
-        """Save the newest acknowledged cursor, one save at a time."""
-        store: Any = self._settings.cursor
-        if store is None:
-            return
-
-        tried: str | None = None
-
-        def use() -> None:
-            nonlocal tried
-            if (cursor := self._unsaved()) is not None:
-                tried = cursor
-                _settled(store.save(self._settings.cursor_key, cursor))
-                with self._deciding:
-                    self._session.saved(cursor)
-
-        while self._saving.acquire(blocking=wait):
-            try:
-                self._with_store("save", use, patient=patient)
-            finally:
-                self._saving.release()
-            if self._unsaved() in {None, tried}:
-                return  # else another thread acknowledged meanwhile, and did not wait
-
-    def _unsaved(self) -> str | None:
-        with self._deciding:
-            return self._session.begin_save()
-
-    def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
-        """Use the store; once it fails, in a retry loop of stamina's."""
-        session = self._session
-        try:
-            use()
-        except Exception as error:  # noqa: BLE001 - the session decides
-            pending = [error]
-        else:
-            return
-
-        def delay(error: Exception) -> float | bool:
-            with self._deciding:
-                return session.store_delay(operation, error, self._now(), patient=patient)
-
-        def store(_key: str) -> None:  # the argument is for stamina's hooks to show
-            if pending:
-                raise pending.pop()
-            use()
-
-        store.__module__, store.__qualname__ = "resilient_sse", f"{type(self).__name__}.{operation}"
-        try:
-            stamina.retry(on=delay, attempts=None, timeout=None)(store)(session.cursor_key)
-        except Exception as error:  # noqa: BLE001 - the session knows which are failures
-            with self._deciding:
-                outcome = session.store_outcome(operation, error, self._now())
-            if outcome is not None:
-                raise outcome from outcome.__cause__
-
-
-class Batches:
-    """Iterates lists of events; made by `SyncReconnectingEventSource.batches`."""
-
-    def __init__(
-        self,
-        pull: Callable[[Callable[[float], list[ServerSentEvent]]], list[ServerSentEvent]],
-        take: Callable[[float], list[ServerSentEvent]],
-    ) -> None:
-        self._pull = pull
-        self._take = take
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> list[ServerSentEvent]:
-        return self._pull(self._take)
-
-
-def _settled(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
-    """Refuse what only an asynchronous source could await."""
-    if inspect.isawaitable(result):
-        if inspect.iscoroutine(result):
-            result.close()
-        msg = "a blocking source takes plain functions, and this one returned an awaitable"
-        raise TypeError(msg)
-    return result
-
-
-def _excerpt(response: Any) -> bytes:  # noqa: ANN401
-    """Read the beginning of a body that nobody asked for, and close the response."""
-    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
-    raw = response.iter_bytes if _body.is_read(response) else response.iter_raw
-    body, until = b"", monotonic() + _http.EXCERPT_SECONDS
-    try:
-        with suppress(Exception):
-            for chunk in raw():
-                body += chunk
-                if len(body) >= _http.EXCERPT_BYTES or monotonic() > until:
-                    break
-    finally:
-        response.close()
-    return body[: _http.EXCERPT_BYTES]

@@ -1,0 +1,85 @@
+"""The request of one attempt on asyncio and trio: prepared, sent and redirected, up to its answer.
+
+It holds no rule: those about HTTP are `_http`'s.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+
+from resilient_sse import _body, _http
+from resilient_sse._settled import settle
+
+if TYPE_CHECKING:
+    from resilient_sse._failure import Attempt
+    from resilient_sse._session import Session
+    from resilient_sse._settings import Settings
+
+
+async def answer(client: Any, settings: Settings, session: Session, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
+    """Return the response with the stream that was asked for, its body unread.
+
+    Raises:
+        Exception: Whatever the client raises, fit to be shown to anybody.
+        httpx.ReadTimeout: If the headers do not come within ``connect_timeout``.
+        ResponseError: If the response is another one.
+    """
+    limit = settings.connect_timeout
+    with anyio.move_on_after(limit):
+        try:
+            sending = await _prepare(client, settings, session, attempt)
+            return await _send(client, settings, sending)
+        except Exception as error:  # noqa: BLE001 - the session knows which are failures
+            failure = _http.as_failure(error)
+            raise failure from failure.__cause__
+    msg = f"no response headers within {limit:g} s"
+    raise httpx.ReadTimeout(msg)
+
+
+async def _prepare(
+    client: Any,  # noqa: ANN401
+    settings: Settings,
+    session: Session,
+    attempt: Attempt,
+) -> _http.Sending:
+    """Build the request, and let the user have a word."""
+    request = _http.build_request(client, settings, attempt)
+    built = dict(request.headers)
+    if settings.prepare_request is not None:
+        returned = await settle(settings.prepare_request(request, attempt))
+        request = _http.prepared(returned, request)
+    session.sending(request.method)
+    return _http.on_its_way(settings, built, request)
+
+
+async def _send(client: Any, settings: Settings, sending: _http.Sending) -> Any:  # noqa: ANN401
+    """Send the request and follow its redirects, to a response that can be gone on with."""
+    while True:
+        _http.lift_read_timeout(sending.request)
+        options = _http.send_options(settings, sending)
+        response = await client.send(sending.request, **options)
+        verdict = _http.judge(sending, response, settings.content_type)
+        if verdict is None:
+            return response
+        if isinstance(verdict, _http.Refusal):
+            raise verdict.error(response, await _excerpt(response))
+        await _body.close(response)
+        sending = verdict
+
+
+async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
+    """Read the beginning of a body that nobody asked for, and close the response."""
+    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
+    raw = response.aiter_bytes if _body.is_read(response) else response.aiter_raw
+    body, chunks = b"", aiter(raw())
+    try:
+        with suppress(Exception), anyio.move_on_after(_http.EXCERPT_SECONDS):
+            while len(body) < _http.EXCERPT_BYTES:
+                body += await anext(chunks)
+    finally:
+        await _body.close(response, chunks)
+    return body[: _http.EXCERPT_BYTES]

@@ -1,0 +1,42 @@
+"""What `batches` returns: iterators of lists of the events that came in together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Self
+
+    from resilient_sse._event import ServerSentEvent
+
+    Events: TypeAlias = list[ServerSentEvent]
+    Take: TypeAlias = Callable[[float], Events]
+
+
+class Batches:
+    """Iterates lists of events; made by `ReconnectingEventSource.batches`."""
+
+    def __init__(self, pull: Callable[[Take], Awaitable[Events]], take: Take) -> None:
+        self._pull = pull
+        self._take = take
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Events:
+        return await self._pull(self._take)
+
+
+class SyncBatches:
+    """Iterates lists of events; made by `SyncReconnectingEventSource.batches`."""
+
+    def __init__(self, pull: Callable[[Take], Events], take: Take) -> None:
+        self._pull = pull
+        self._take = take
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Events:
+        return self._pull(self._take)

@@ -1,0 +1,92 @@
+"""The request of one attempt that blocks: prepared, sent and redirected, up to its answer.
+
+It holds no rule, and is `_async_request` in the other language; the wire keeps the time.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from resilient_sse import _body, _http
+from resilient_sse._settled import settled
+
+if TYPE_CHECKING:
+    from resilient_sse._failure import Attempt
+    from resilient_sse._session import Session
+    from resilient_sse._settings import Settings
+    from resilient_sse.transports._wire import Wire
+
+
+def answer(client: Any, settings: Settings, session: Session, wire: Wire, attempt: Attempt) -> Any:  # noqa: ANN401 - the client's own
+    """Return the response with the stream that was asked for, its body unread; None if interrupted.
+
+    Raises:
+        Exception: Whatever the client raises, fit to be shown to anybody.
+        httpx.ReadTimeout: If the headers do not come within ``connect_timeout``.
+        ResponseError: If the response is another one.
+    """
+    limit = settings.connect_timeout
+    with wire.deadline(limit):
+        try:
+            sending = _prepare(client, settings, session, wire, attempt)
+            return _send(client, settings, sending)
+        except Exception as error:
+            if session.interrupted:
+                return None
+            if wire.overdue(error):
+                msg = f"no response headers within {limit:g} s"
+                raise httpx.ReadTimeout(msg) from error
+            failure = _http.as_failure(error)
+            raise failure from failure.__cause__
+
+
+def _prepare(
+    client: Any,  # noqa: ANN401
+    settings: Settings,
+    session: Session,
+    wire: Wire,
+    attempt: Attempt,
+) -> _http.Sending:
+    """Build the request, and let the user have a word."""
+    request = _http.build_request(client, settings, attempt)
+    request.extensions.update(wire.extensions)
+    built = dict(request.headers)
+    if settings.prepare_request is not None:
+        returned = settled(settings.prepare_request(request, attempt))
+        request = _http.prepared(returned, request)
+    session.sending(request.method)
+    return _http.on_its_way(settings, built, request)
+
+
+def _send(client: Any, settings: Settings, sending: _http.Sending) -> Any:  # noqa: ANN401
+    """Send the request and follow its redirects, to a response that can be gone on with."""
+    while True:
+        options = _http.send_options(settings, sending)
+        response = client.send(sending.request, **options)
+        verdict = _http.judge(sending, response, settings.content_type)
+        if verdict is None:
+            return response
+        if isinstance(verdict, _http.Refusal):
+            raise verdict.error(response, _excerpt(response))
+        response.close()
+        sending = verdict
+
+
+def _excerpt(response: Any) -> bytes:  # noqa: ANN401
+    """Read the beginning of a body that nobody asked for, and close the response."""
+    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
+    raw = response.iter_bytes if _body.is_read(response) else response.iter_raw
+    body, until = b"", monotonic() + _http.EXCERPT_SECONDS
+    try:
+        with suppress(Exception):
+            for chunk in raw():
+                body += chunk
+                if len(body) >= _http.EXCERPT_BYTES or monotonic() > until:
+                    break
+    finally:
+        response.close()
+    return body[: _http.EXCERPT_BYTES]
