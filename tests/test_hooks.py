@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from resilient_sse import Closed, LifecycleEvent, ReconnectingEventSource
+from resilient_sse import Closed, Comment, LifecycleEvent, ReconnectingEventSource
 from resilient_sse._hooks import Hooks
 from resilient_sse.testing import Recorder
 
@@ -31,6 +31,21 @@ def test_every_hook_hears_of_everything_in_order() -> None:
 
     event = Closed(url="http://h/e", source_id=7, reason="closed")
     assert heard == [("a", event), ("b", event)]
+
+
+def test_what_a_hook_brings_about_is_told_after_what_it_heard() -> None:
+    """A hook that closes the source does not have the hooks behind it hear of the end first."""
+
+    def close(event: LifecycleEvent) -> None:
+        if isinstance(event, Comment):
+            both.emit(Closed, reason="closed")
+
+    recorder = Recorder()
+    both = hooks(close, recorder)
+
+    both.emit(Comment, text="enough")
+
+    assert recorder.names == ["Comment", "Closed"]
 
 
 def test_a_hook_that_raises_is_logged_once_and_the_others_go_on() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,6 +28,8 @@ class Hooks:
         for hook in self._hooks:
             _check(hook)
         self._broken: set[int] = set()
+        self._untold: deque[LifecycleEvent] = deque()
+        self._telling = False
         self._url = url
         self._source_id = source_id
 
@@ -37,10 +40,20 @@ class Hooks:
         """Make a lifecycle event and hand it to every hook."""
         if not self._hooks:
             return
-        made = kind(url=self._url, source_id=self._source_id, **facts)
+        self._untold.append(kind(url=self._url, source_id=self._source_id, **facts))
+        if self._telling:  # a hook closes the source: the others hear first of what it heard
+            return
+        self._telling = True
+        try:
+            while self._untold:
+                self._tell(self._untold.popleft())
+        finally:
+            self._telling = False
+
+    def _tell(self, event: LifecycleEvent) -> None:
         for position, hook in enumerate(self._hooks):
             try:
-                hook(made)
+                hook(event)
             except Exception as error:  # noqa: BLE001 - whatever it is, the stream goes on
                 self._report(position, hook, error)
 
