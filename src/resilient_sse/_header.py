@@ -6,11 +6,14 @@ from typing import Final
 
 # Servers refuse longer headers (Apache and nginx take 8 KB for a line), and then for ever.
 _LONGEST: Final = 8000
-_CONTROLS: Final = frozenset({*range(0x20), 0x7F})
+_BLANKS: Final = " \t"
+_CONTROLS: Final = frozenset({*range(0x20), 0x7F} - {0x09})
 
 
 def sendable(last_event_id: str) -> bool:
-    """Say whether an HTTP header can carry this id (RFC 9110 5.5: no control characters)."""
+    """Say whether an HTTP header can carry this id (RFC 9110 5.5: no control but the tab)."""
+    if last_event_id.isspace() and not last_event_id.strip(_BLANKS):
+        return False
     if last_event_id.isascii() and last_event_id.isprintable():
         return len(last_event_id) <= _LONGEST
     try:
@@ -25,4 +28,4 @@ def encode_last_event_id(last_event_id: str) -> bytes:
 
     Blanks at the ends are no part of a header's value (RFC 9110 5.5), so they are not sent.
     """
-    return last_event_id.encode().strip(b" ")
+    return last_event_id.encode().strip(_BLANKS.encode())

@@ -51,13 +51,16 @@ def build_request(client: Any, settings: Settings, attempt: Attempt) -> Any:  # 
     }
     # httpx takes its own URL objects without parsing them anew; other clients have others.
     own = isinstance(client, httpx.Client | httpx.AsyncClient)
-    return client.build_request(
+    request = client.build_request(
         settings.method,
         _parsed(settings.url) if own else settings.url,
         headers=_headers(client, settings, attempt),
         extensions={"timeout": _timeouts(settings)},
         **given,
     )
+    if not attempt.last_event_id and "last-event-id" in request.headers:
+        del request.headers["last-event-id"]  # the client's own, which was the first cursor
+    return request
 
 
 # To parse the URL twice is a tenth of what it takes from a drop to the next request.
@@ -73,7 +76,7 @@ def _timeouts(settings: Settings) -> dict[str, float]:
 
 
 def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str | bytes]:  # noqa: ANN401
-    given = httpx.Headers(settings.headers)
+    given = parsed_headers(settings.headers)
     headers: dict[str, str | bytes] = {
         name: value if value.isascii() else value.encode(given.encoding)
         for name, value in given.items()
@@ -90,6 +93,20 @@ def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str
     if cursor := encode_last_event_id(attempt.last_event_id):
         headers["last-event-id"] = cursor  # bytes: httpx would encode a str as ASCII
     return headers
+
+
+def parsed_headers(given: Any) -> httpx.Headers:  # noqa: ANN401 - as in httpx
+    """Read a caller's headers as httpx does, but text beyond ASCII, say an event id, as UTF-8."""
+    try:
+        return httpx.Headers(given)
+    except UnicodeEncodeError:
+        return httpx.Headers(given, encoding="utf-8")
+
+
+def first_cursor(headers: Any, client: Any) -> str:  # noqa: ANN401
+    """Return the ``Last-Event-ID`` among the headers that the caller set for all requests."""
+    given: str = parsed_headers(headers).get("last-event-id", "")
+    return given or getattr(client, "headers", {}).get("last-event-id", "")
 
 
 def prepared(returned: Any, request: Any) -> Any:  # noqa: ANN401 - the client's own
@@ -242,6 +259,14 @@ def _timestamp(http_date: str) -> float | None:
         return parsedate_to_datetime(http_date).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def excerpt_seconds(left: float) -> float:
+    """Say how long to read a body that nobody asked for, given the time that is left to connect.
+
+    The headers came in time and are the news, however long the body takes.
+    """
+    return max(0.001, min(EXCERPT_SECONDS, left / 3))
 
 
 def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401

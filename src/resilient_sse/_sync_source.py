@@ -210,6 +210,8 @@ class SyncReconnectingEventSource(Source):
                 seconds = session.retry_delay(error, self._now())
                 if not stamina.is_testing():  # then stamina may not retry, and does not wait
                     session.announce_retry()
+                if seconds and session.interrupted:  # by a hook: a thread's wait cannot be ended
+                    return 0.0
             return seconds
 
         def connect(_url: str) -> None:  # the argument is for stamina's hooks to show
@@ -267,7 +269,7 @@ class SyncReconnectingEventSource(Source):
             if verdict is None:
                 return response
             if isinstance(verdict, _http.Refusal):
-                raise verdict.error(response, _excerpt(response))
+                raise verdict.error(response, _excerpt(response, self._wire.time_left or 0.0))
             response.close()
             sending = verdict
 
@@ -401,11 +403,12 @@ def _settled(result: Any) -> Any:  # noqa: ANN401 - whatever it returned
     return result
 
 
-def _excerpt(response: Any) -> bytes:  # noqa: ANN401
+def _excerpt(response: Any, left: float) -> bytes:  # noqa: ANN401
     """Read the beginning of a body that nobody asked for, and close the response."""
-    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
+    seconds = _http.excerpt_seconds(left)
+    _http.set_read_timeout(response, seconds)
     raw = response.iter_bytes if _body.is_read(response) else response.iter_raw
-    body, until = b"", monotonic() + _http.EXCERPT_SECONDS
+    body, until = b"", monotonic() + seconds
     try:
         with suppress(Exception):
             for chunk in raw():

@@ -161,7 +161,7 @@ def test_id_in_another_script(world: World) -> None:
     ].decode() == "ключ ✓ é"
 
 
-@pytest.mark.parametrize("evil", ["a\tb", "\x01", "\x7f", "x\x1b[31m"], ids=ascii)
+@pytest.mark.parametrize("evil", ["\t", "\x01", "\x7f", "x\x1b[31m"], ids=ascii)
 def test_id_with_control_characters(world: World, evil: str) -> None:
     """An id that no header can carry is delivered, and the resume is from the one before."""
     got = world.run(Connection(ONE, event("evil", id=evil)), Connection(TWO))
