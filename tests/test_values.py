@@ -172,16 +172,14 @@ def test_urls_in_a_text_are_redacted() -> None:
     assert "\n" not in redact_text(text)
 
 
-@pytest.mark.parametrize(
-    "cursor", ["", "5", "1795226898:2", "é", "日本", "a b", "a\tb", "x" * 8000]
-)
+@pytest.mark.parametrize("cursor", ["", "5", "1795226898:2", "é", "日本", "a b", "x" * 8000])
 def test_ids_that_a_header_can_carry(cursor: str) -> None:
     """Text of a sane length can be sent."""
     assert sendable(cursor)
 
 
 @pytest.mark.parametrize(
-    "cursor", ["a\r\nX-Evil: 1", "\n", "\0", "\t ", " ", "\x7f", "\ud800", "x" * 8001, "é" * 4001]
+    "cursor", ["a\r\nX-Evil: 1", "\n", "\0", "a\tb", " ", "\x7f", "\ud800", "x" * 8001, "é" * 4001]
 )
 def test_ids_that_no_header_can_carry(cursor: str) -> None:
     """Control characters, nothing but blanks, lone surrogates and monsters cannot be sent."""
@@ -199,4 +197,4 @@ def test_sendable_ids_are_legal_headers(cursor: str) -> None:
 
     assert sent is not None
     assert b"Last-Event-ID: " + value in sent
-    assert value.decode() == cursor.strip(" \t")
+    assert value.decode() == cursor.strip(" ")
