@@ -297,11 +297,21 @@ def test_headers_for_hooks_have_no_cookies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "encoding"),
-    [({}, ""), ({"content_encoding": "Identity"}, ""), ({"content_encoding": " GZip"}, "gzip")],
+    ("header", "encoding"),
+    [
+        (None, ""),
+        ("Identity", ""),
+        ("", ""),
+        ("none", ""),
+        ("utf-8", ""),
+        (" GZip", "gzip"),
+        ("identity, gzip", "gzip"),
+        ("gzip, br", "gzip, br"),
+    ],
 )
-def test_encoding_of(headers: dict[str, Any], encoding: str) -> None:
+def test_encoding_of(header: str | None, encoding: str) -> None:
     """Raw bytes are the stream unless a content encoding says otherwise."""
+    headers = {} if header is None else {"content_encoding": header}
     assert _http.encoding_of(respond(**headers)) == encoding
 
 
@@ -324,9 +334,24 @@ def test_raise_for_status_in_a_callers_hook_is_a_status(library: Any) -> None:
 
 def test_other_exceptions_stay_as_they_are() -> None:
     """Only HTTPStatusError is translated."""
-    error = httpx.ReadError("x")
+    for error in (httpx.ReadError("x"), httpx.ConnectTimeout("took 3 s"), httpx.ReadTimeout("")):
+        assert _http.as_failure(error) is error
 
-    assert _http.as_failure(error) is error
+
+@pytest.mark.parametrize("library", [httpx, httpx2, httpxr])
+@pytest.mark.parametrize(
+    "message", ["", "Cancelled via cancel scope 7f", "cancelled due to deadline"]
+)
+def test_a_timeout_without_a_word_is_explained(library: Any, message: str) -> None:
+    """A full pool is named as such: nobody would find it by what a cancel scope says."""
+    full, slow = library.PoolTimeout(message), library.ConnectTimeout(message)
+
+    told = _http.as_failure(full)
+
+    assert type(told) is type(full)
+    assert "max_connections" in str(told)
+    assert told.__cause__ is full
+    assert "in time" in str(_http.as_failure(slow))
 
 
 @pytest.mark.parametrize(

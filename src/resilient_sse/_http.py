@@ -15,7 +15,7 @@ import httpx
 
 from resilient_sse._classify import is_status_error
 from resilient_sse._header import encode_last_event_id
-from resilient_sse._inflate import acceptable, is_known
+from resilient_sse._inflate import acceptable, codings_of, is_known
 from resilient_sse._redact import redact_url
 from resilient_sse.errors import ContentTypeError, ResponseError, StatusError
 
@@ -32,6 +32,13 @@ EXCERPT_SECONDS: Final = 1.0
 _MOST_REDIRECTS: Final = 20
 # A header whose name has one of these in it is a credential, and stays with its origin.
 _CREDENTIAL_WORDS: Final = ("auth", "cookie", "token", "key", "secret", "session", "password")
+
+
+_UNEXPLAINED: Final = {
+    "ConnectTimeout": "no connection was made in time",
+    "PoolTimeout": "all connections of the client are in use, and every stream keeps one for "
+    "itself; give the client a higher limit (max_connections)",
+}
 
 
 class Sending(NamedTuple):
@@ -218,7 +225,7 @@ def _origin(url: Any) -> tuple[str, str, int | None]:  # noqa: ANN401
 
 
 def as_failure(error: Exception) -> Exception:
-    """Turn what the client raised into what may be shown to anybody.
+    """Turn what the client raised into what may be shown to anybody, and tells them something.
 
     An ``HTTPStatusError``, which a caller's hook on the client may raise, has the whole URL in its
     message, and that of a header that cannot be sent has the header's value.
@@ -228,9 +235,18 @@ def as_failure(error: Exception) -> Exception:
         return _bad_status(response).error(response, body=b"")
     if isinstance(error, UnicodeError) and type(error).__module__.startswith("idna"):
         return httpx.RemoteProtocolError(f"redirected to a host that cannot be: {error}")
+    if type(error).__name__ in _UNEXPLAINED and _says_nothing(error):
+        told = type(error)(_UNEXPLAINED[type(error).__name__])
+        told.__cause__ = error
+        return told
     if str(error).startswith("Illegal header value"):
         return type(error)("a header of the request has a value that HTTP does not allow")
     return error
+
+
+def _says_nothing(error: Exception) -> bool:
+    """Say whether the message is none, or that of anyio's or trio's own cancellation."""
+    return str(error).lower().startswith("cancelled") or not str(error)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -279,8 +295,7 @@ def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401
 
 def encoding_of(response: Any) -> str:  # noqa: ANN401
     """Return the content encoding of the body, "" if its raw bytes are the stream."""
-    encoding: str = response.headers.get("content-encoding", "").strip().lower()
-    return "" if encoding == "identity" else encoding
+    return codings_of(response.headers.get("content-encoding", ""))
 
 
 def set_read_timeout(response: Any, seconds: float | None) -> None:  # noqa: ANN401

@@ -54,7 +54,7 @@ def test_shared_client_without_a_free_connection(world: World) -> None:
     second.join()
     assert second.error is not None
     assert second.kinds == ["timeout"]
-    assert "PoolTimeout" in str(second.error)
+    assert "PoolTimeout: all connections of the client are in use" in str(second.error)
 
 
 def test_two_sources_on_one_client(world: World) -> None:
