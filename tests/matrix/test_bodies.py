@@ -233,9 +233,16 @@ def test_retry_of_zero(home: World) -> None:
 
 
 def test_retry_of_zero_under_the_browsers_rule(home: World) -> None:
-    """There it means the default, and never less than a tenth of a second."""
+    """There it means the default, and anything else what it says."""
     script = [Connection(retry(0), ONE), Connection(retry(1), TWO), Connection(status=204)]
-    assert home.run(*script, policy=ServerRetry()).delays == [3.0, 0.1]
+    assert home.run(*script, policy=ServerRetry()).delays == [3.0, 0.001]
+
+
+def test_short_retry_of_a_server_that_drops_at_once(home: World) -> None:
+    """The browser's rule does not become a busy loop either."""
+    script = [Connection(retry(1))] * 12
+    delays = home.run(*script, policy=ServerRetry()).delays
+    assert delays == [0.001] * 9 + [0.1] * 3
 
 
 def test_huge_retry(home: World) -> None:
