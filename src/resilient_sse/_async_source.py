@@ -288,7 +288,11 @@ class ReconnectingEventSource(Source):
             if cursor := await _settle(load(self._settings.cursor_key)):
                 self._session.resume_from(cursor)
 
-        await self._with_store("load", use, patient=True)
+        try:
+            await self._with_store("load", use, patient=True)
+        except BaseException:  # then the block is not entered, and so never left
+            self._session.close("closed", self._now())
+            raise
 
     async def _save_due(self) -> None:
         if self._saves_at_once:  # there is nothing to interrupt

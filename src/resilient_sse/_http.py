@@ -30,6 +30,7 @@ EXCERPT_BYTES: Final = 4096
 EXCERPT_SECONDS: Final = 1.0
 # The number that the fetch standard allows (4.4), and httpx and browsers with it.
 _MOST_REDIRECTS: Final = 20
+_HIGHEST_PORT: Final = 65535
 # A header whose name has one of these in it is a credential, and stays with its origin.
 _CREDENTIAL_WORDS: Final = ("auth", "cookie", "token", "key", "secret", "session", "password")
 
@@ -203,6 +204,8 @@ def _next_hop(sending: Sending, request: Any) -> Sending | Refusal:  # noqa: ANN
     if sent.url.scheme == "https" and request.url.scheme != "https":
         where = redact_url(str(request.url))
         return Refusal(StatusError, f"refused to follow the redirect from https to {where}")
+    if (request.url.port or 0) > _HIGHEST_PORT:  # asyncio raises an OverflowError for it
+        return Refusal(StatusError, f"redirected to port {request.url.port}, which cannot be")
     if sending.hops >= _MOST_REDIRECTS:
         return Refusal(StatusError, f"more than {_MOST_REDIRECTS} redirects in a row")
     trusted = sending.trusted and _origin(request.url) == _origin(sent.url)

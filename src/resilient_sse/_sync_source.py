@@ -310,7 +310,11 @@ class SyncReconnectingEventSource(Source):
             if cursor := _settled(store.load(self._settings.cursor_key)):
                 self._session.resume_from(cursor)
 
-        self._with_store("load", use, patient=True)
+        try:
+            self._with_store("load", use, patient=True)
+        except BaseException:  # then the block is not entered, and so never left
+            self.close()
+            raise
 
     def _save_if_due(self, *, wait: bool = True) -> None:
         with self._deciding:
