@@ -311,7 +311,7 @@ def test_headers_for_hooks_have_no_cookies() -> None:
 )
 def test_encoding_of(header: str | None, encoding: str) -> None:
     """Raw bytes are the stream unless a content encoding says otherwise."""
-    headers = {} if header is None else {"content_encoding": header}
+    headers: dict[str, Any] = {} if header is None else {"content_encoding": header}
     assert _http.encoding_of(respond(**headers)) == encoding
 
 

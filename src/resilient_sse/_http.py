@@ -126,7 +126,12 @@ def prepared(returned: Any, request: Any) -> Any:  # noqa: ANN401 - the client's
     if returned is not None and not hasattr(returned, "headers"):
         msg = f"prepare_request must return a request, or None for the one it got: {returned!r}"
         raise TypeError(msg)
-    return request if returned is None else returned
+    if returned is None:
+        return request
+    # Among them is what the time limits and closing from another thread work by.
+    for name, value in request.extensions.items():
+        returned.extensions.setdefault(name, value)
+    return returned
 
 
 def on_its_way(settings: Settings, built: Mapping[str, str], request: Any) -> Sending:  # noqa: ANN401

@@ -62,7 +62,9 @@ def test_status_with_a_slow_body(world: World) -> None:
     got = world.run(slow, Connection(ONE), connect_timeout=0.5)
     assert got.kinds == ["status", "ended"]
     assert got.delays[0] == 7.0
-    assert got.policy.failures[0].error.body == b"wait"
+    error = got.policy.failures[0].error
+    assert isinstance(error, StatusError)
+    assert error.body == b"wait"
 
 
 @pytest.mark.parametrize("value", ["soon", "-5", "1e3", "Thu, 99 Foo 2026", "\u0663"])

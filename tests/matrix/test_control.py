@@ -212,9 +212,11 @@ def test_response_without_content(home: World) -> None:
     """A 204 is no open connection for hooks to look at."""
     sources: list[Any] = []
     seen: list[Any] = []
-    source, _, _ = home.source(
-        home.serve(), hooks=[lambda _event: seen.append(sources[0].response)]
-    )
+
+    def look(_event: LifecycleEvent) -> None:
+        seen.append(sources[0].response)
+
+    source, _, _ = home.source(home.serve(), hooks=[look])
     sources.append(source)
     home.call(_drain(home, source))
     assert seen == [None, None]
