@@ -320,7 +320,8 @@ class Session:
         return decoder
 
     def _comment(self, text: str) -> None:
-        self._hooks.emit(Comment, text=text)
+        if not self.finished:  # by a hook, at an earlier comment of the same chunk
+            self._hooks.emit(Comment, text=text)
 
     # -- An open connection --------------------------------------------------------------------
 

@@ -165,11 +165,13 @@ def test_close_from_a_hook_that_hears_a_comment(home: World) -> None:
         if isinstance(event, Comment):
             _close_now(home, sources[0])
 
-    server = home.serve(Connection(raw(comment("bye") + TWO), ending=Ending.SILENCE))
-    source, _, _ = home.source(server, hooks=[close], last_event_id="1")
+    chunk = raw(comment("bye") + TWO + comment("still there?"))
+    server = home.serve(Connection(chunk, ending=Ending.SILENCE))
+    source, recorder, _ = home.source(server, hooks=[close], last_event_id="1")
     sources.append(source)
     assert home.call(_drain(home, source)) == []
     assert source.last_event_id == "1"
+    assert_lifecycle(recorder.events)
 
 
 @pytest.mark.parametrize("what", ["close", "reconnect"])
