@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -286,6 +287,20 @@ def test_retry_after_dates(seconds: int) -> None:
     headers = {"retry-after": format_datetime(then, usegmt=True)}
 
     assert _http.retry_after(headers, NOW.timestamp()) == seconds
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_a_date_without_a_zone_means_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The asctime form of old servers, wherever this machine is."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        seconds = _http.retry_after({"retry-after": "Sat Nov 21 12:00:30 2026"}, NOW.timestamp())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert seconds == 30.0
 
 
 def test_headers_for_hooks_have_no_cookies() -> None:

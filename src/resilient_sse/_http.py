@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -280,7 +281,9 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 def _timestamp(http_date: str) -> float | None:
     try:
-        return parsedate_to_datetime(http_date).timestamp()
+        then = parsedate_to_datetime(http_date)
+        # The asctime form, which RFC 9110 5.6.7 has recipients accept, names no zone and means UTC.
+        return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
 
