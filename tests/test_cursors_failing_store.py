@@ -257,9 +257,11 @@ async def test_a_source_whose_cursor_is_not_loaded_is_closed(server: HistoryServ
     """Its block is not entered and never left; hooks hear of the end all the same."""
     given_up: list[tuple[Any, Recorder]] = []
 
+    def never(_failure: Failure) -> None:
+        return None
+
     def keywords(recorder: Recorder) -> dict[str, Any]:
-        store = ShakyStore(loads=1000)
-        return {"cursor": store, "cursor_policy": lambda _: None, "hooks": [recorder]}
+        return {"cursor": ShakyStore(loads=1000), "cursor_policy": never, "hooks": [recorder]}
 
     recorder = Recorder()
     given_up.append((ReconnectingEventSource(server.url, **keywords(recorder)), recorder))
