@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = needs_redis
 
-TTL = 0.4
+TTL = 0.8
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,11 @@ class ReconnectingEventSource(Source):
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
         self._saver = Saver(self._settings, self._saving, type(self).__name__)
-        await self._saver.load()
+        try:
+            await self._saver.load()
+        except BaseException:  # then the block is not entered, and so never left
+            self._session.close("closed", self._now())
+            raise
         if self._client is None:
             self._client = default_async_client()
         return self

@@ -215,7 +215,9 @@ class Session:
             return
         decoder, totals = connection.decoder, connection.totals
         totals.bytes += len(chunk)
-        totals.events += self._delivery.fill(decoder.feed(chunk), decoder)
+        events = decoder.feed(chunk)
+        if not self.finished:  # a hook that heard a comment may have closed
+            totals.events += self._delivery.fill(events, decoder)
 
     def ended(self) -> Exception:
         """Say why there is nothing more to read."""
