@@ -201,6 +201,7 @@ class SyncReconnectingEventSource(Source):
             self._session.raise_pending()
             self._connect()
 
+        self._session.begin_opening()
         loop = retry_loop(connect, f"{type(self).__name__}.connect", self._retry_delay)
         try:
             loop(self._session.url)
