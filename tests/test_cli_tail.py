@@ -453,6 +453,7 @@ def test_tls_is_checked_unless_told_otherwise(here: Here) -> None:
         refused = here(*arguments)
         assert refused.returncode == 3
         assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr
+        assert "trust its certificate with --ca FILE" in refused.stderr
         trusted = here(*arguments, "--ca", str(pem))
         assert (trusted.returncode, trusted.stderr) == (0, "")
         insecure = here(*arguments, "--insecure")
