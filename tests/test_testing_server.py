@@ -309,6 +309,17 @@ def test_a_server_can_be_down_and_come_back() -> None:
             server.start()
 
 
+def test_the_port_can_be_chosen() -> None:
+    """The URL is known before the server starts; a port that is taken is an error."""
+    with ScriptedServer() as first:
+        second = ScriptedServer(port=first.port)
+        assert second.url == first.url
+        with pytest.raises(OSError, match="in use"):
+            second.start()
+    with second:
+        assert httpx.get(second.url, trust_env=False).status_code == 204
+
+
 def test_a_stopped_server_can_be_closed() -> None:
     """The reserved port is freed; closing twice does no harm; it may even start again."""
     server = ScriptedServer()

@@ -48,6 +48,7 @@ class ScriptedServer:
         script: An answer for every request, in order: a `Connection`, or a function that makes
             one from the `RecordedRequest`.
         then: What answers when the script is used up; 204 by default, so that clients stop.
+        port: Where to listen, at 127.0.0.1; 0 for any free port.
         ssl_context: Speak TLS with it (a context for the server's side).
     """
 
@@ -56,6 +57,7 @@ class ScriptedServer:
         script: Iterable[ScriptEntry] = (),
         *,
         then: ScriptEntry | None = None,
+        port: int = 0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self.errors: list[Exception] = []
@@ -64,14 +66,14 @@ class ScriptedServer:
         self._log = RequestLog()
         self._reserved: socket.socket | None = None
         self._listener: Listener | None = None
-        self._port = 0
+        self._port = port
         self._connections = 0
 
     # What a client needs
 
     @property
     def port(self) -> int:
-        """The port, the same after a restart; 0 before the first start."""
+        """The port, the same after a restart; before the first start the one asked for."""
         return self._port
 
     @property
@@ -130,6 +132,7 @@ class ScriptedServer:
         """Begin to listen, at the same port as before.
 
         Raises:
+            OSError: The port is taken.
             RuntimeError: The server is running.
         """
         if self._listener:
