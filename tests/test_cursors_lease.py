@@ -59,6 +59,7 @@ def test_every_name_is_there() -> None:
     """The package's names are sorted, importable, and no others."""
     assert cursors.__all__ == sorted(cursors.__all__)
     assert all(hasattr(cursors, name) for name in cursors.__all__)
+    assert set(cursors.__all__) <= set(dir(cursors))
     assert not hasattr(cursors, "Nothing")
 
 

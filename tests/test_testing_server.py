@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
 import httpx
@@ -34,6 +34,8 @@ from resilient_sse.testing import (
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from resilient_sse.testing import RecordedRequest
 
 GET = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEAD = (
@@ -301,6 +303,8 @@ def test_a_server_can_be_down_and_come_back() -> None:
         server.stop()
         server.drop_all()
         server.wait_for_connections(0)
+        with pytest.raises(TimeoutError, match="not 1"):
+            server.wait_for_connections(1)
         server.start()
         assert server.url == url
         assert httpx.get(url, trust_env=False).text == "data: x\n\n"
@@ -381,10 +385,25 @@ def test_the_tests_own_failure_comes_first() -> None:
         raise AssertionError
 
     server = ScriptedServer(then=check)
-    with pytest.raises(KeyError), server:  # noqa: PT012
+    with pytest.raises(KeyError) as caught, server:  # noqa: PT012
         with _client(server) as sock:
             _until_reset(sock)
         raise KeyError
+    assert caught.value.__notes__ == ["in the script of the server: AssertionError()"]
+
+
+def test_a_function_has_to_return_a_connection() -> None:
+    """What it returned instead is said."""
+
+    def forgetful(request: RecordedRequest) -> Connection:
+        return cast("Connection", request.headers.get("x-none"))
+
+    server = ScriptedServer(then=forgetful)
+    server.start()
+    with _client(server) as sock:
+        _until_reset(sock)
+    with pytest.raises(TypeError, match=r"forgetful.* must return a Connection, not None"):
+        server.__exit__(None, None, None)
 
 
 def test_a_refusal_by_a_function_is_a_reset() -> None:

@@ -42,7 +42,8 @@ class ScriptedServer:
     ```
 
     It is a context manager, plain and async. An exception raised by a function in the script
-    (a failed assertion, say) is raised again at the end of the block.
+    (a failed assertion, say) is raised again at the end of the block. If the block itself failed,
+    its exception gets a note about the other one.
 
     Args:
         script: An answer for every request, in order: a `Connection`, or a function that makes
@@ -108,7 +109,7 @@ class ScriptedServer:
         Raises:
             TimeoutError: It is another number after ``timeout`` seconds.
         """
-        if self._listener and not self._listener.wait_for(count, timeout):
+        if not (self._listener.wait_for(count, timeout) if self._listener else count == 0):
             raise TimeoutError(
                 f"{self.open_connections} connections are open after {timeout} s, not {count}"
             )
@@ -167,8 +168,11 @@ class ScriptedServer:
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self.close()
-        if self.errors and error is None:
+        if not self.errors:
+            return
+        if not isinstance(error, BaseException):
             raise self.errors[0]
+        error.add_note(f"in the script of the server: {self.errors[0]!r}")
 
     async def __aenter__(self) -> Self:
         return await to_thread.run_sync(self.__enter__)
