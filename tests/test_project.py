@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -55,6 +56,12 @@ def test_package_exports_every_public_name() -> None:
     for module in modules:
         for name in getattr(module, "__all__", ()):
             assert getattr(resilient_sse, name) is getattr(module, name)
+
+
+def test_package_knows_its_version() -> None:
+    """It is that of the installed distribution, and no other name is made up."""
+    assert resilient_sse.__version__ == version("resilient-sse")
+    assert not hasattr(resilient_sse, "Nothing")
 
 
 def test_imports_go_one_way() -> None:

@@ -45,17 +45,19 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        home = import_module(f"{__name__}.{_HOMES[name]}")
-    except ModuleNotFoundError as error:
-        if error.name != "redis":
-            raise
-        hint = f"{name} needs the extra 'redis': pip install 'resilient-sse[redis]' ({error})"
-        raise ImportError(hint, name=error.name) from error
-    return getattr(home, name)
+if not TYPE_CHECKING:  # which would take this for any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            home = import_module(f"{__name__}.{_HOMES[name]}")
+        except ModuleNotFoundError as error:
+            if error.name != "redis":
+                raise
+            hint = f"{name} needs the extra 'redis': pip install 'resilient-sse[redis]' ({error})"
+            raise ImportError(hint, name=error.name) from error
+        return getattr(home, name)
 
 
 def __dir__() -> list[str]:

@@ -187,10 +187,14 @@ class Script:
         """Use up the next entry."""
         with self._lock:
             entry = self._entries.popleft() if self._entries else self._then
-        answer: object = entry if isinstance(entry, Connection) else entry(request)
-        if not isinstance(answer, Connection):
-            raise TypeError(f"{entry!r} must return a Connection, not {answer!r}")
+        answer = entry if isinstance(entry, Connection) else entry(request)
+        _check_answer(answer, entry)
         return answer
+
+
+def _check_answer(answer: object, entry: ScriptEntry) -> None:
+    if not isinstance(answer, Connection):
+        raise TypeError(f"{entry!r} must return a Connection, not {answer!r}")
 
 
 def _check_entry(entry: object) -> None:
