@@ -64,6 +64,24 @@ def test_package_knows_its_version() -> None:
     assert not hasattr(resilient_sse, "Nothing")
 
 
+@pytest.mark.timeout(300)
+def test_every_public_name_has_a_known_type() -> None:
+    """No type checker has to guess what one of them is (``pyright --verifytypes``)."""
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    pyright = shutil.which("pyright", path=programs)
+    if pyright is None:
+        pytest.skip("pyright is not installed")
+    result = subprocess.run(
+        [pyright, "--verifytypes", "resilient_sse", "--ignoreexternal"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": programs},
+    )
+
+    assert "Type completeness score: 100%" in result.stdout, result.stdout
+
+
 def test_imports_go_one_way() -> None:
     """The contracts of import-linter in pyproject.toml hold."""
     lint_imports = shutil.which("lint-imports", path=Path(sys.executable).parent)

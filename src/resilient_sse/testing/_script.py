@@ -105,7 +105,7 @@ class Connection:
         _check_member(Framing, framing or Framing.CHUNKED)
         self.steps = steps
         self.status = status
-        self.headers = dict(headers or {})
+        self.headers: dict[str, str | None] = dict(headers or {})
         self.ending = ending
         self.chunk_size = chunk_size
         self.gzip = gzip
@@ -113,7 +113,7 @@ class Connection:
         self.before_headers = before_headers
         self.after_headers = after_headers
         self.keep_alive = keep_alive
-        self.framing = framing or self._usual_framing()
+        self.framing: Framing = framing or self._usual_framing()
         self._check()
 
     def __repr__(self) -> str:
