@@ -31,6 +31,7 @@ from resilient_sse.testing import (
     raw,
     refused,
 )
+from resilient_sse.testing._peer import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -250,6 +251,18 @@ def test_clients_without_a_request_are_dropped_too(data: bytes) -> None:
         server.wait_for_connections(1)
         server.drop_all(Ending.CLEAN)
         assert _all(sock) == b""
+
+
+def test_bytes_that_nobody_read_make_no_reset() -> None:
+    """A connection that is closed in good order ends so, whatever the client has sent."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        peer = Peer(listener.accept()[0], 1)
+        client.sendall(GET)
+        peer.close()
+        assert client.recv(1) == b""
 
 
 @pytest.mark.parametrize("reads", [True, False])
