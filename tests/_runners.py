@@ -25,7 +25,6 @@ import httpx
 import httpx2
 import httpxr
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from blockbuster import blockbuster_ctx
 
 from resilient_sse import (
     ExponentialBackoff,
@@ -36,6 +35,7 @@ from resilient_sse import (
 )
 from resilient_sse.testing import InstantRetries, RecordedRequest, Recorder, ScriptedServer
 from tests._lifecycle import assert_lifecycle
+from tests.blocking import no_blocking_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -270,10 +270,7 @@ class World:
         self._sockets = open_sockets()
         with ExitStack() as exits:
             if self.stack.runtime == "asyncio":
-                guard = exits.enter_context(blockbuster_ctx("resilient_sse"))
-                # Measuring coverage takes a lock of its own, wherever it first sees a file.
-                lock = guard.functions["threading.Lock.acquire"]
-                lock.can_block_in("coverage/collector.py", {"lock_data"})
+                exits.enter_context(no_blocking_calls())
             if self.stack.is_async:
                 portal = start_blocking_portal(self.stack.runtime)
                 self._portal = exits.enter_context(portal)

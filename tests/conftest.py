@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import stamina.instrumentation
-from blockbuster import blockbuster_ctx
 from hypothesis import settings
+
+from tests.blocking import no_blocking_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,5 @@ def _no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     # The kit's servers are threads, and are started and stopped by tests.
-    with blockbuster_ctx("resilient_sse", excluded_modules=["resilient_sse.testing"]) as guard:
-        # coverage takes a lock of its own when it first sees a file, wherever that may be.
-        guard.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
+    with no_blocking_calls(excluded_modules=["resilient_sse.testing"]):
         yield

@@ -86,7 +86,10 @@ def test_a_decoder_asks_for_what_it_decodes() -> None:
 
 def test_bodies_are_those_of_httpx() -> None:
     """content, json, data and params mean what they mean in httpx."""
-    assert build(method="POST", json={"a": 1}).read() == b'{"a":1}'
+    assert (
+        build(method="POST", json={"a": 1}).read()
+        == httpx.Request("POST", "", json={"a": 1}).read()
+    )
     assert build(method="POST", content="x").read() == b"x"
     assert build(method="POST", data={"a": "b"}).read() == b"a=b"
     assert str(build(params={"a": "b"}).url) == "http://h/e?a=b"
