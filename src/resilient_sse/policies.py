@@ -119,11 +119,11 @@ _NUMBERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ServerRetry:
-    """The browser's rule (WHATWG HTML 9.2.3): the server's retry time exactly, no growth.
+    """The browser's rule (WHATWG HTML 9.2.3): the server's retry time, no growth, no jitter.
 
-    Transport failures and ends are retried for ever; any HTTP error is final. A server that asks
-    for 0 gets the default, and none is asked more than ten times a second, because a stream that
-    is accepted and dropped at once would otherwise be a busy loop.
+    Transport failures and ends are retried for ever; any status but 200 and 204 is final. A server
+    that asks for 0 gets the default, and none is asked more than ten times a second, because a
+    stream that is accepted and dropped at once would otherwise be a busy loop.
 
     Attributes:
         default: Seconds to wait until the server has sent a ``retry`` field.
