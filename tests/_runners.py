@@ -336,11 +336,14 @@ class World:
         self,
         where: ScriptedServer | str,
         *,
+        waits: RetryPolicy | None = None,
         policy: RetryPolicy | None = None,
         hooks: Iterable[Callable[..., object]] = (),
         **keywords: Any,
     ) -> tuple[Any, Recorder, InstantRetries]:
-        """Make a source of this world that does not wait between attempts."""
+        """Make a source of this world, which waits between attempts only if it is to (`read`)."""
+        if waits is not None:
+            policy = _Recorded(waits)
         recorder = Recorder()
         instant = policy if isinstance(policy, InstantRetries) else _instant(policy)
         if "client" not in keywords and self.stack.client != "own":
@@ -386,9 +389,9 @@ class World:
             until: As for the source.
             keywords: For the source.
         """
-        if waits is not None:
-            policy = _Recorded(waits)
-        source, recorder, policy = self.source(where, policy=policy, until=until, **keywords)
+        source, recorder, policy = self.source(
+            where, waits=waits, policy=policy, until=until, **keywords
+        )
         reading: AsyncReading | ThreadReading
         if self._portal is not None:
             reading = AsyncReading(source, recorder, policy, on_event, batched=batched)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -117,6 +119,71 @@ def test_what_is_no_stream_is_said(answer: Connection, code: int, text: str) -> 
         assert len(server.requests) == 2
     assert result.returncode == code
     assert text in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "text"),
+    [
+        (
+            Connection(event("x"), headers={"Content-Encoding": "br"}),
+            1,
+            "cannot read a body with content encoding 'br'",
+        ),
+        (
+            Connection(raw("no gzip"), headers={"Content-Encoding": "gzip"}),
+            0,
+            "the stream broke off (DecodingError)",
+        ),
+        (
+            Connection(raw(b"data: " + b"x" * 17_000_000), ending=Ending.SILENCE),
+            1,
+            "an event is larger than 16 MiB; clients give up",
+        ),
+        (
+            Connection(event("x", id="1"), headers={"Content-Type": "a/b, text/event-stream"}),
+            0,
+            "content type is text/event-stream",
+        ),
+    ],
+)
+def test_what_clients_cannot_read_is_said(answer: Connection, code: int, text: str) -> None:
+    """Here it says what a source would do."""
+    with ScriptedServer(then=answer) as server:
+        result = run_cli("check", server.url, "--seconds", "5")
+    assert text in result.stdout
+    assert (result.returncode, "no response" in result.stdout) == (code, False)
+
+
+def test_a_key_goes_to_no_other_origin() -> None:
+    """Credentials stay behind at a redirect, as a source's do; other headers go along."""
+    stream = Connection(event("one", id="1"))
+    with ScriptedServer(then=stream) as there, ScriptedServer(then=redirect(there.url)) as here:
+        result = run_cli("check", here.url, "-H", "X-Api-Key: secret", "-H", "X-One: 1")
+        assert "secret" not in {request.headers.get("x-api-key") for request in there.requests}
+        assert {request.headers["x-one"] for request in there.requests} == {"1"}
+        assert {request.headers["x-api-key"] for request in here.requests} == {"secret"}
+    assert "content type is text/event-stream" in result.stdout
+
+
+def test_tls_is_told_about(tls: ssl.SSLContext) -> None:
+    """A redirect out of it is refused; for a strange certificate there is a hint."""
+    with (
+        ScriptedServer(then=Connection(event("one"))) as plain,
+        ScriptedServer(then=redirect(plain.url), ssl_context=tls) as server,
+    ):
+        result = run_cli("check", server.url, "--insecure")
+        assert plain.requests == []
+        assert f"refused to follow the redirect from https to {plain.url}" in result.stdout
+        assert result.returncode == 1
+        assert "--ca FILE" in run_cli("check", server.url).stdout
+
+
+@pytest.fixture
+def tls() -> ssl.SSLContext:
+    """The server's side of TLS, with a certificate that nobody knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).parent / "localhost.pem")
+    return context
 
 
 def test_nobody_there_is_a_problem() -> None:

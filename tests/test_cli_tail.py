@@ -344,6 +344,19 @@ def test_the_request_is_as_asked_for(here: Here, monkeypatch: pytest.MonkeyPatch
     assert other.headers["authorization"] == "Basic dTpw"
 
 
+def test_a_header_counts_once_in_any_case(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One's own content type wins over --json's, --auth-env over -H; others may be repeated."""
+    monkeypatch.setenv("TOKEN", "secret")
+    with ScriptedServer() as server:
+        here("tail", server.url, "--json", "{}", "-H", "content-type: application/x")
+        here("tail", server.url, "--auth-env", "TOKEN", "-H", "authorization: Basic dTpw")
+        here("tail", server.url, "-H", "X-One: 1", "-H", "x-one: 2")
+    typed, authorized, repeated = server.requests
+    assert typed.headers["content-type"] == "application/x"
+    assert authorized.headers["authorization"] == "Bearer secret"
+    assert repeated.headers["x-one"] == "1, 2"
+
+
 def test_giving_up_is_one_line_that_says_what_to_do(here: Here) -> None:
     """For the failures that people meet, a hint; exit code 3."""
     cases = [
@@ -388,6 +401,9 @@ def test_a_quiet_connection_is_reopened(here: Here) -> None:
         (["tail", "http://localhost:99999/"], "Port out of range"),
         (["tail", "http://localhost/", "-H", "nonsense"], "-H takes 'Name: value'"),
         (["tail", "http://localhost/", "-H", "X: ü"], "-H takes printable ASCII"),
+        (["tail", "http://localhost/", "-H", "X Y: 1"], "-H takes 'Name: value'"),
+        (["tail", "http://localhost/", "--method", "PO ST"], "--method takes a word such as POST"),
+        (["tail", "http://localhost/", "--data", "x", "--json", "{}"], "give one of them"),
         (["tail", "http://localhost/", "--auth-env", "UNSET_1"], "no variable UNSET_1"),
         (["tail", "https://localhost/", "--ca", os.devnull], "no certificates"),
         (["tail", "http://localhost/", "--max-events", "0"], "--max-events"),
@@ -437,6 +453,7 @@ def test_tls_is_checked_unless_told_otherwise(here: Here) -> None:
         refused = here(*arguments)
         assert refused.returncode == 3
         assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr
+        assert "trust its certificate with --ca FILE" in refused.stderr
         trusted = here(*arguments, "--ca", str(pem))
         assert (trusted.returncode, trusted.stderr) == (0, "")
         insecure = here(*arguments, "--insecure")

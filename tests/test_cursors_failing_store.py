@@ -253,6 +253,31 @@ def test_a_blocking_consumer_gets_a_cursor_error(server: HistoryServer) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_source_whose_cursor_is_not_loaded_is_closed(server: HistoryServer) -> None:
+    """Its block is not entered and never left; hooks hear of the end all the same."""
+    given_up: list[tuple[Any, Recorder]] = []
+
+    def never(_failure: Failure) -> None:
+        return None
+
+    def keywords(recorder: Recorder) -> dict[str, Any]:
+        return {"cursor": ShakyStore(loads=1000), "cursor_policy": never, "hooks": [recorder]}
+
+    recorder = Recorder()
+    given_up.append((ReconnectingEventSource(server.url, **keywords(recorder)), recorder))
+    with pytest.raises(CursorError):
+        await given_up[-1][0].__aenter__()
+    recorder = Recorder()
+    given_up.append((SyncReconnectingEventSource(server.url, **keywords(recorder)), recorder))
+    with pytest.raises(CursorError):
+        given_up[-1][0].__enter__()
+
+    for source, recorder in given_up:
+        assert source.state == "closed"
+        assert recorder.names == ["CursorStoreFailed", "Closed"]
+
+
+@pytest.mark.anyio
 async def test_a_bug_in_the_store_is_not_retried(server: HistoryServer) -> None:
     """The policy is not asked about a mistake."""
     store = ShakyStore(loads=1000, error=TypeError("no such thing"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = needs_redis
 
-TTL = 0.4
+TTL = 0.8
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,40 @@ def test_every_name_is_there() -> None:
     """The package's names are sorted, importable, and no others."""
     assert cursors.__all__ == sorted(cursors.__all__)
     assert all(hasattr(cursors, name) for name in cursors.__all__)
+    assert set(cursors.__all__) <= set(dir(cursors))
     assert not hasattr(cursors, "Nothing")
+
+
+@pytest.mark.parametrize(
+    ("missing", "name", "said"),
+    [
+        ("redis", "RedisLease", "RedisLease needs the extra 'redis': pip install 'resilient-sse["),
+        ("sqlite3", "SQLiteCursorStore", "import of sqlite3 halted"),
+    ],
+)
+def test_without_the_extra_the_error_says_what_to_install(
+    missing: str, name: str, said: str
+) -> None:
+    """Another module that is missing is not blamed on the extra."""
+    program = (
+        f"import sys; sys.modules['{missing}'] = None\n"
+        f"from resilient_sse import cursors; cursors.{name}"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert said in result.stderr.splitlines()[-1]
+
+
+def test_help_works_without_the_extra() -> None:
+    """It shows what can be used."""
+    program = (
+        "import sys; sys.modules['redis'] = None\nfrom resilient_sse import cursors; help(cursors)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "class SQLiteCursorStore" in result.stdout
 
 
 def holds(lease: RedisLease) -> bool:

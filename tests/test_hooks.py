@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from resilient_sse import Closed, LifecycleEvent, ReconnectingEventSource
+from resilient_sse import Closed, Comment, LifecycleEvent, ReconnectingEventSource
 from resilient_sse._hooks import Hooks
 from resilient_sse.testing import Recorder
 
@@ -33,6 +33,31 @@ def test_every_hook_hears_of_everything_in_order() -> None:
     assert heard == [("a", event), ("b", event)]
 
 
+def test_what_a_hook_brings_about_is_told_after_what_it_heard() -> None:
+    """A hook that closes the source does not have the hooks behind it hear of the end first."""
+
+    def close(event: LifecycleEvent) -> None:
+        if isinstance(event, Comment):
+            both.emit(Closed, reason="closed")
+
+    recorder = Recorder()
+    both = hooks(close, recorder)
+
+    both.emit(Comment, text="enough")
+
+    assert recorder.names == ["Comment", "Closed"]
+
+
+def test_nothing_comes_after_the_end() -> None:
+    """A comment that stood behind the one at which a hook closed the source, for example."""
+    recorder = Recorder()
+    both = hooks(recorder)
+    both.emit(Closed, reason="closed")
+    both.comment("too late")
+    both.emit(Closed, reason="closed")
+    assert recorder.names == ["Closed"]
+
+
 def test_a_hook_that_raises_is_logged_once_and_the_others_go_on() -> None:
     """The second hook hears of everything although the first always raises."""
 
@@ -44,10 +69,10 @@ def test_a_hook_that_raises_is_logged_once_and_the_others_go_on() -> None:
     both = hooks(broken, recorder)
 
     with structlog.testing.capture_logs() as logs:
-        both.emit(Closed, reason="closed")
-        both.emit(Closed, reason="closed")
+        both.emit(Comment, text="one")
+        both.emit(Comment, text="two")
 
-    assert recorder.names == ["Closed", "Closed"]
+    assert recorder.names == ["Comment", "Comment"]
     (line,) = logs
     assert line["event"] == "resilient_sse.hook_failed"
     assert line["log_level"] == "error"

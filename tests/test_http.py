@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -288,6 +289,20 @@ def test_retry_after_dates(seconds: int) -> None:
     assert _http.retry_after(headers, NOW.timestamp()) == seconds
 
 
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_a_date_without_a_zone_means_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The asctime form of old servers, wherever this machine is."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        seconds = _http.retry_after({"retry-after": "Sat Nov 21 12:00:30 2026"}, NOW.timestamp())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert seconds == 30.0
+
+
 def test_headers_for_hooks_have_no_cookies() -> None:
     """A session cookie in a log would be a secret in a log."""
     headers = _http.headers_of(respond(set_cookie="session=secret", server="x"))
@@ -297,11 +312,21 @@ def test_headers_for_hooks_have_no_cookies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "encoding"),
-    [({}, ""), ({"content_encoding": "Identity"}, ""), ({"content_encoding": " GZip"}, "gzip")],
+    ("header", "encoding"),
+    [
+        (None, ""),
+        ("Identity", ""),
+        ("", ""),
+        ("none", ""),
+        ("utf-8", ""),
+        (" GZip", "gzip"),
+        ("identity, gzip", "gzip"),
+        ("gzip, br", "gzip, br"),
+    ],
 )
-def test_encoding_of(headers: dict[str, Any], encoding: str) -> None:
+def test_encoding_of(header: str | None, encoding: str) -> None:
     """Raw bytes are the stream unless a content encoding says otherwise."""
+    headers: dict[str, Any] = {} if header is None else {"content_encoding": header}
     assert _http.encoding_of(respond(**headers)) == encoding
 
 
@@ -324,9 +349,24 @@ def test_raise_for_status_in_a_callers_hook_is_a_status(library: Any) -> None:
 
 def test_other_exceptions_stay_as_they_are() -> None:
     """Only HTTPStatusError is translated."""
-    error = httpx.ReadError("x")
+    for error in (httpx.ReadError("x"), httpx.ConnectTimeout("took 3 s"), httpx.ReadTimeout("")):
+        assert _http.as_failure(error) is error
 
-    assert _http.as_failure(error) is error
+
+@pytest.mark.parametrize("library", [httpx, httpx2, httpxr])
+@pytest.mark.parametrize(
+    "message", ["", "Cancelled via cancel scope 7f", "cancelled due to deadline"]
+)
+def test_a_timeout_without_a_word_is_explained(library: Any, message: str) -> None:
+    """A full pool is named as such: nobody would find it by what a cancel scope says."""
+    full, slow = library.PoolTimeout(message), library.ConnectTimeout(message)
+
+    told = _http.as_failure(full)
+
+    assert type(told) is type(full)
+    assert "max_connections" in str(told)
+    assert told.__cause__ is full
+    assert "in time" in str(_http.as_failure(slow))
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,8 @@ def test_no_wait_at_all_can_be_asked_for() -> None:
         ({"server_retry": 0.5}, 0.5),
         ({"server_retry": 10.0, "attempt": 9}, 10),
         ({"server_retry": 0.0}, 3),
-        ({"server_retry": 0.001}, 0.1),
+        ({"server_retry": 0.001, "attempt": 9}, 0.001),
+        ({"server_retry": 0.001, "attempt": 10}, 0.1),
         ({"server_retry": 1e12}, 300),
     ],
 )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -55,6 +56,30 @@ def test_package_exports_every_public_name() -> None:
     for module in modules:
         for name in getattr(module, "__all__", ()):
             assert getattr(resilient_sse, name) is getattr(module, name)
+
+
+def test_package_knows_its_version() -> None:
+    """It is that of the installed distribution, and no other name is made up."""
+    assert resilient_sse.__version__ == version("resilient-sse")
+    assert not hasattr(resilient_sse, "Nothing")
+
+
+@pytest.mark.timeout(300)
+def test_every_public_name_has_a_known_type() -> None:
+    """No type checker has to guess what one of them is (``pyright --verifytypes``)."""
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    pyright = shutil.which("pyright", path=programs)
+    if pyright is None:
+        pytest.skip("pyright is not installed")
+    result = subprocess.run(
+        [pyright, "--verifytypes", "resilient_sse", "--ignoreexternal"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": programs},
+    )
+
+    assert "Type completeness score: 100%" in result.stdout, result.stdout
 
 
 def test_imports_go_one_way() -> None:

@@ -88,6 +88,8 @@ def test_base_url_of_the_client(library: Any, url: str, full: str) -> None:
         ({"decoder": "sse"}, TypeError),
         ({"decoder": None}, TypeError),
         ({"content": [b"x"]}, TypeError),
+        ({"last_event_id": 5}, TypeError),
+        ({"last_event_id": b"5"}, TypeError),
         ({"last_event_id": "a\r\nX: y"}, ValueError),
         ({"last_event_id": "x" * 10_000}, ValueError),
     ],

@@ -190,11 +190,53 @@ def test_decode_bounds_an_event_that_ends_the_stream() -> None:
 
 
 @pytest.mark.parametrize("call", [decode, decode_lines])
-@pytest.mark.parametrize("data", [b"data: x\n\n", bytearray(b"data"), "data: x\n\n"])
+@pytest.mark.parametrize("data", [b"data: x\n\n", bytearray(b"data"), memoryview(b"d"), "data"])
 def test_one_piece_is_refused(call: Callable[[Any], object], data: Any) -> None:
     """Text or bytes alone iterate letter by letter; the error says what to write."""
     with pytest.raises(TypeError, match=r"write decode\(\[data\]\)"):
         call(data)
+
+
+@pytest.mark.anyio
+async def test_text_is_no_bytes() -> None:
+    """As of a file that was opened as text; the events before it are delivered."""
+    mixed: Any = [b"data: 1\n\n", "data: 2\n\n"]
+    events = decode(mixed)
+
+    async def one_by_one() -> AsyncGenerator[Any, None]:
+        for piece in mixed:
+            yield piece
+
+    assert next(events).data == "1"
+    with pytest.raises(TypeError, match=r"expected chunks of bytes, got str; decode_lines\(\)"):
+        next(events)
+    with pytest.raises(TypeError, match=r"expected chunks of bytes, got str; decode_lines\(\)"):
+        await collect(adecode(one_by_one()))
+
+
+def test_bytes_are_no_text() -> None:
+    """As ``iter_lines()`` of requests yields them."""
+    lines: Any = [b"data: 1", b""]
+
+    with pytest.raises(TypeError, match=r"expected lines of text, got bytes; decode\(\)"):
+        list(decode_lines(lines))
+
+
+@pytest.mark.anyio
+async def test_a_decoder_s_own_error_is_not_explained() -> None:
+    """What is wrong there is not the chunk."""
+
+    class Broken(SSEDecoder):
+        def feed(self, chunk: bytes | bytearray | memoryview) -> list[ServerSentEvent]:
+            raise TypeError("of its own")
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield b"data: 1\n\n"
+
+    with pytest.raises(TypeError, match="of its own"):
+        list(decode([b"data: 1\n\n"], decoder=Broken))
+    with pytest.raises(TypeError, match="of its own"):
+        await collect(adecode(chunks(), decoder=Broken))
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,27 @@ def test_connections_can_be_short() -> None:
                 next(lines)
 
 
+def test_every_response_has_the_headers() -> None:
+    """Own ones are added, usual ones replaced or, with None, left out."""
+    headers = {"Cache-Control": "no-cache", "Content-Type": None}
+    with HistoryServer(max_events_per_connection=1, headers=headers) as server:
+        server.publish("one")
+        answers = [httpx.get(server.url, trust_env=False) for _ in range(2)]
+    assert {answer.headers["cache-control"] for answer in answers} == {"no-cache"}
+    assert not any("content-type" in answer.headers for answer in answers)
+
+
+def test_the_port_can_be_chosen() -> None:
+    """A new server takes the place of one that is gone for good."""
+    with HistoryServer() as server:
+        port = server.port
+    with HistoryServer(port=port) as server:
+        server.publish("one")
+        with _stream(server) as lines:
+            assert next(lines) == "id: 1"
+        assert server.port == port
+
+
 def test_faults_come_first() -> None:
     """Injected connections answer the next requests, then the server is itself again."""
     with HistoryServer(max_events_per_connection=1) as server:

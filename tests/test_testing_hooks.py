@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -55,11 +56,13 @@ def test_waiting_for_what_does_not_happen_ends() -> None:
 
 
 def test_a_policy_decides_without_waiting() -> None:
-    """Delays become zero, giving up stays giving up, and both are recorded."""
+    """Delays become zero, but count as passed; giving up stays giving up; all is recorded."""
     failure = Failure(error=OSError(), kind=FailureKind.CONNECT)
     last = Failure(error=OSError(), kind=FailureKind.CONNECT, attempt=2)
     policy = InstantRetries(lambda failure: 1.5 if failure.attempt == 1 else None)
     assert policy(failure) == 0.0
     assert policy(last) is None
     assert policy.delays == [1.5, None]
-    assert policy.failures == [failure, last]
+    assert policy.failures == [failure, replace(last, outage_seconds=1.5)]
+    policy(failure)
+    assert policy.failures[-1] == failure  # another outage

@@ -27,6 +27,11 @@ def test_server(sse_server):
     texts = [httpx.get(server.url, trust_env=False).text for server in (first, second)]
     assert texts == ["data: x\\n\\n", "data: y\\n\\n"]
 
+def test_port(sse_server):
+    server = sse_server()
+    server.close()
+    assert sse_server(port=server.port).port == server.port
+
 def test_history(sse_history):
     kept.append(sse_history)
     assert sse_history.publish("x") == "1"
@@ -56,7 +61,7 @@ def test_fixtures_start_and_close(pytester: pytest.Pytester) -> None:
     """Servers run during a test and are closed after it; their errors are the test's errors."""
     pytester.makepyfile(TESTS)
     result = pytester.runpytest_inprocess(*ONCE, "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=5, errors=1)
+    result.assert_outcomes(passed=6, errors=1)
     result.stdout.fnmatch_lines(["*AssertionError: not so*"])
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,7 +13,10 @@ from resilient_sse.testing import (
     Ending,
     Framing,
     Gate,
+    HistoryServer,
     RecordedRequest,
+    ScriptedServer,
+    ScriptedTransport,
     comment,
     event,
     forever,
@@ -71,6 +75,43 @@ def test_what_cannot_be_seen_on_the_wire_is_refused(make: Callable[[], object]) 
     """A script that could not mean what it says fails when it is written."""
     with pytest.raises(ValueError, match=r"cannot|no length|needs|no body|at least"):
         make()
+
+
+def _with_ending(ending: Any) -> Connection:
+    return Connection(ending=ending)
+
+
+def _with_framing(framing: Any) -> Connection:
+    return Connection(framing=framing)
+
+
+def _in_a_script(entry: Any) -> ScriptedServer:
+    return ScriptedServer([entry])
+
+
+def _after_a_script(entry: Any) -> ScriptedServer:
+    return ScriptedServer(then=entry)
+
+
+@pytest.mark.parametrize(
+    ("make", "wrong", "complaint"),
+    [
+        (Connection, "data: x\n\n", r"a step is made by event\(\).*'data: x"),
+        (forever, 1.0, r"1\.0 is none"),
+        (_with_ending, "reset", "a member of Ending, not 'reset'"),
+        (_with_framing, "close", "a member of Framing, not 'close'"),
+        (_in_a_script, event("x"), r"a script is made of Connection\(\.\.\.\)"),
+        (_after_a_script, event("x"), r"a script is made of Connection\(\.\.\.\)"),
+        (HistoryServer().fail_next, event("x"), r"a script is made of Connection\(\.\.\.\)"),
+        (ScriptedTransport, Connection(), "not iterable"),
+    ],
+)
+def test_what_is_no_script_is_refused_where_it_is_written(
+    make: Callable[[Any], object], wrong: object, complaint: str
+) -> None:
+    """Not in a thread of the server, where it would look like a fault of the network."""
+    with pytest.raises(TypeError, match=complaint):
+        make(wrong)
 
 
 def test_a_connection_shows_its_story() -> None:
@@ -178,5 +219,6 @@ def test_every_public_name_can_be_imported() -> None:
     """The lazy front door leads to every name it lists, and to no other."""
     assert sorted(testing.__all__) == testing.__all__
     assert all(getattr(testing, name) is not None for name in testing.__all__)
+    assert set(testing.__all__) <= set(dir(testing))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        testing.nonsense  # noqa: B018 - the access is the test
+        attrgetter("nonsense")(testing)

@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
 import httpx
@@ -31,9 +31,12 @@ from resilient_sse.testing import (
     raw,
     refused,
 )
+from resilient_sse.testing._peer import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from resilient_sse.testing import RecordedRequest
 
 GET = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEAD = (
@@ -250,6 +253,18 @@ def test_clients_without_a_request_are_dropped_too(data: bytes) -> None:
         assert _all(sock) == b""
 
 
+def test_bytes_that_nobody_read_make_no_reset() -> None:
+    """A connection that is closed in good order ends so, whatever the client has sent."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        peer = Peer(listener.accept()[0], 1)
+        client.sendall(GET)
+        peer.close()
+        assert client.recv(1) == b""
+
+
 @pytest.mark.parametrize("reads", [True, False])
 def test_floods_can_be_dropped(reads: bool) -> None:
     """Neither a busy sender nor one that waits for a slow client misses the order."""
@@ -301,12 +316,25 @@ def test_a_server_can_be_down_and_come_back() -> None:
         server.stop()
         server.drop_all()
         server.wait_for_connections(0)
+        with pytest.raises(TimeoutError, match="not 1"):
+            server.wait_for_connections(1)
         server.start()
         assert server.url == url
         assert httpx.get(url, trust_env=False).text == "data: x\n\n"
         assert [request.connection for request in server.requests] == [1, 2]
         with pytest.raises(RuntimeError, match="running already"):
             server.start()
+
+
+def test_the_port_can_be_chosen() -> None:
+    """The URL is known before the server starts; a port that is taken is an error."""
+    with ScriptedServer() as first:
+        second = ScriptedServer(port=first.port)
+        assert second.url == first.url
+        with pytest.raises(OSError, match="in use"):
+            second.start()
+    with second:
+        assert httpx.get(second.url, trust_env=False).status_code == 204
 
 
 def test_a_stopped_server_can_be_closed() -> None:
@@ -370,10 +398,25 @@ def test_the_tests_own_failure_comes_first() -> None:
         raise AssertionError
 
     server = ScriptedServer(then=check)
-    with pytest.raises(KeyError), server:  # noqa: PT012
+    with pytest.raises(KeyError) as caught, server:  # noqa: PT012
         with _client(server) as sock:
             _until_reset(sock)
         raise KeyError
+    assert caught.value.__notes__ == ["in the script of the server: AssertionError()"]
+
+
+def test_a_function_has_to_return_a_connection() -> None:
+    """What it returned instead is said."""
+
+    def forgetful(request: RecordedRequest) -> Connection:
+        return cast("Connection", request.headers.get("x-none"))
+
+    server = ScriptedServer(then=forgetful)
+    server.start()
+    with _client(server) as sock:
+        _until_reset(sock)
+    with pytest.raises(TypeError, match=r"forgetful.* must return a Connection, not None"):
+        server.__exit__(None, None, None)
 
 
 def test_a_refusal_by_a_function_is_a_reset() -> None:

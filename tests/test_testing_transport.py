@@ -36,6 +36,13 @@ def test_requests_are_recorded_as_a_server_would() -> None:
     assert 0 < request.time <= time.monotonic()
 
 
+def test_headers_are_sent_as_a_server_would() -> None:
+    """In UTF-8."""
+    answer = Connection(event("x"), headers={"X-Name": "é"})
+    with httpx.Client(transport=ScriptedTransport([answer])) as client:
+        assert client.get(URL).headers["x-name"] == "é"
+
+
 def test_gates_hold_the_script() -> None:
     """A gate that another thread opens lets the body go on."""
     gate = Gate()

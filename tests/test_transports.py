@@ -821,14 +821,3 @@ async def test_source_interrupts_a_read(how: str, server: ScriptedServer) -> Non
                 tasks.start_soon(interrupt)
     assert got == (["one", "two"] if how == "reconnect" else ["one"])
     await anyio.to_thread.run_sync(server.wait_for_connections, 0)
-
-
-async def test_source_drops_the_connection_of_a_cancelled_read(plain: ScriptedServer) -> None:
-    """A pull that is cancelled closes its connection, and the next one opens another."""
-    plain.add(Connection(event("one", id="1"), Gate()), Connection(event("two")))
-    async with ReconnectingEventSource(plain.url) as source:
-        assert (await anext(source)).data == "one"
-        with anyio.move_on_after(0.01):
-            await anext(source)
-        assert (await anext(source)).data == "two"
-    assert [request.last_event_id for request in plain.requests[:2]] == ["", "1"]

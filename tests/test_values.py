@@ -179,10 +179,10 @@ def test_ids_that_a_header_can_carry(cursor: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["a\r\nX-Evil: 1", "\n", "\0", "a\tb", "\x7f", "\ud800", "x" * 8001, "é" * 4001]
+    "cursor", ["a\r\nX-Evil: 1", "\n", "\0", "a\tb", " ", "\x7f", "\ud800", "x" * 8001, "é" * 4001]
 )
 def test_ids_that_no_header_can_carry(cursor: str) -> None:
-    """Control characters, lone surrogates and monsters cannot be sent."""
+    """Control characters, nothing but blanks, lone surrogates and monsters cannot be sent."""
     assert not sendable(cursor)
 
 

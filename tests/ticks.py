@@ -59,8 +59,7 @@ class TickServer(ScriptedServer):
         if pem is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(pem)
-        super().__init__(then=answer, ssl_context=context)
-        self._port = port
+        super().__init__(then=answer, port=port, ssl_context=context)
 
 
 def slow_loris(port: int) -> Listener:

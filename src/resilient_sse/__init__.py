@@ -1,8 +1,10 @@
 """A Server-Sent Events client for programs that run for a year.
 
 The main things are `ReconnectingEventSource`, which reads a stream over as many connections as it
-takes, and the policies, hooks and errors around it.
+takes, and the policies, hooks and errors around it. ``__version__`` is the installed version.
 """
+
+from typing import TYPE_CHECKING
 
 from resilient_sse._async_source import ReconnectingEventSource
 from resilient_sse._connect import EventSource, aconnect_sse, connect_sse
@@ -85,6 +87,7 @@ __all__ = [
     "StreamEnded",
     "SyncReconnectingEventSource",
     "UnsafeRetry",
+    "__version__",
     "aconnect_sse",
     "adecode",
     "aiter_json",
@@ -93,3 +96,15 @@ __all__ = [
     "decode_lines",
     "iter_json",
 ]
+
+if TYPE_CHECKING:
+    __version__: str
+
+if not TYPE_CHECKING:  # which would take this for any name
+
+    def __getattr__(name: str) -> str:
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import version  # noqa: PLC0415 - it takes longer than the rest
+
+        return version("resilient-sse")

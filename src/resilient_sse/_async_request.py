@@ -73,11 +73,12 @@ async def _send(client: Any, settings: Settings, sending: _http.Sending) -> Any:
 
 async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
     """Read the beginning of a body that nobody asked for, and close the response."""
-    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
+    seconds = _http.excerpt_seconds(anyio.current_effective_deadline() - anyio.current_time())
+    _http.set_read_timeout(response, seconds)
     raw = response.aiter_bytes if _body.is_read(response) else response.aiter_raw
     body, chunks = b"", aiter(raw())
     try:
-        with suppress(Exception), anyio.move_on_after(_http.EXCERPT_SECONDS):
+        with suppress(Exception), anyio.move_on_after(seconds):
             while len(body) < _http.EXCERPT_BYTES:
                 body += await anext(chunks)
     finally:

@@ -20,7 +20,7 @@ from resilient_sse._client import default_async_client
 from resilient_sse._retry_loop import retry_loop
 from resilient_sse._settled import Settled
 from resilient_sse._source import Source, busy
-from resilient_sse._watched import close, watched
+from resilient_sse._watched import close, goes_on, watched
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,7 +47,11 @@ class ReconnectingEventSource(Source):
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
         self._saver = Saver(self._settings, self._saving, type(self).__name__)
-        await self._saver.load()
+        try:
+            await self._saver.load()
+        except BaseException:  # then the block is not entered, and so never left
+            self._session.close("closed", self._now())
+            raise
         if self._client is None:
             self._client = default_async_client()
         return self
@@ -183,8 +187,9 @@ class ReconnectingEventSource(Source):
             error = self._session.ended()
         except Exception as exc:  # noqa: BLE001 - the session knows which are failures
             error = exc
-        except BaseException:  # cancelled, which breaks the connection
-            await self._drop()
+        except BaseException as exc:  # cancelled, which breaks most connections
+            if not goes_on(chunks, exc):
+                await self._drop()
             raise
         else:
             return
@@ -197,6 +202,7 @@ class ReconnectingEventSource(Source):
             self._session.raise_pending()
             await self._connect()
 
+        self._session.begin_opening()
         loop = retry_loop(connect, f"{type(self).__name__}.connect", self._retry_delay)
         try:
             await loop(self._session.url)

@@ -114,7 +114,7 @@ class SSEDecoder:
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         on_comment: Callable[[str], object] | None = None,
     ) -> None:
-        self.last_event_id = last_event_id
+        self.last_event_id: str = last_event_id
         self.retry: int | None = None
         self.own_ids: list[bool] | None = None
         self._on_comment = on_comment

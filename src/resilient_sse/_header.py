@@ -10,7 +10,12 @@ _CONTROLS: Final = frozenset({*range(0x20), 0x7F})
 
 
 def sendable(last_event_id: str) -> bool:
-    """Say whether an HTTP header can carry this id (RFC 9110 5.5: no control characters)."""
+    """Say whether an HTTP header can carry this id (RFC 9110 5.5).
+
+    Control characters cannot be in it, and blanks alone would arrive as nothing.
+    """
+    if last_event_id and not last_event_id.strip(" "):
+        return False
     if last_event_id.isascii() and last_event_id.isprintable():
         return len(last_event_id) <= _LONGEST
     try:

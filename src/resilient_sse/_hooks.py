@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from resilient_sse._settings import is_coroutine_function
-from resilient_sse.lifecycle import Comment
+from resilient_sse.lifecycle import Closed, Comment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,8 @@ class Hooks:
         for hook in self._hooks:
             _check(hook)
         self._broken: set[int] = set()
+        self._untold: deque[LifecycleEvent] = deque()
+        self._telling = self._closed = False
         self._url = url
         self._source_id = source_id
 
@@ -35,13 +38,24 @@ class Hooks:
         return bool(self._hooks)
 
     def emit(self, kind: type[LifecycleEvent], /, **facts: Any) -> None:  # noqa: ANN401 - the fields of the event
-        """Make a lifecycle event and hand it to every hook."""
-        if not self._hooks:
+        """Make a lifecycle event and hand it to every hook; nothing comes after `Closed`."""
+        if not self._hooks or self._closed:
             return
-        made = kind(url=self._url, source_id=self._source_id, **facts)
+        self._closed = kind is Closed
+        self._untold.append(kind(url=self._url, source_id=self._source_id, **facts))
+        if self._telling:  # a hook closes the source: the others hear first of what it heard
+            return
+        self._telling = True
+        try:
+            while self._untold:
+                self._tell(self._untold.popleft())
+        finally:
+            self._telling = False
+
+    def _tell(self, event: LifecycleEvent) -> None:
         for position, hook in enumerate(self._hooks):
             try:
-                hook(made)
+                hook(event)
             except Exception as error:  # noqa: BLE001 - whatever it is, the stream goes on
                 self._report(position, hook, error)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,7 +16,7 @@ import httpx
 
 from resilient_sse._classify import is_status_error
 from resilient_sse._header import encode_last_event_id
-from resilient_sse._inflate import acceptable, is_known
+from resilient_sse._inflate import acceptable, codings_of, is_known
 from resilient_sse._redact import redact_url
 from resilient_sse.errors import ContentTypeError, ResponseError, StatusError
 
@@ -30,8 +31,16 @@ EXCERPT_BYTES: Final = 4096
 EXCERPT_SECONDS: Final = 1.0
 # The number that the fetch standard allows (4.4), and httpx and browsers with it.
 _MOST_REDIRECTS: Final = 20
+_HIGHEST_PORT: Final = 65535
 # A header whose name has one of these in it is a credential, and stays with its origin.
 _CREDENTIAL_WORDS: Final = ("auth", "cookie", "token", "key", "secret", "session", "password")
+
+
+_UNEXPLAINED: Final = {
+    "ConnectTimeout": "no connection was made in time",
+    "PoolTimeout": "all connections of the client are in use, and every stream keeps one for "
+    "itself; give the client a higher limit (max_connections)",
+}
 
 
 class Sending(NamedTuple):
@@ -51,13 +60,16 @@ def build_request(client: Any, settings: Settings, attempt: Attempt) -> Any:  # 
     }
     # httpx takes its own URL objects without parsing them anew; other clients have others.
     own = isinstance(client, httpx.Client | httpx.AsyncClient)
-    return client.build_request(
+    request = client.build_request(
         settings.method,
         _parsed(settings.url) if own else settings.url,
         headers=_headers(client, settings, attempt),
         extensions={"timeout": _timeouts(settings)},
         **given,
     )
+    if not attempt.last_event_id and "last-event-id" in request.headers:
+        del request.headers["last-event-id"]  # the client's own, which was the first cursor
+    return request
 
 
 # To parse the URL twice is a tenth of what it takes from a drop to the next request.
@@ -73,7 +85,7 @@ def _timeouts(settings: Settings) -> dict[str, float]:
 
 
 def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str | bytes]:  # noqa: ANN401
-    given = httpx.Headers(settings.headers)
+    given = parsed_headers(settings.headers)
     headers: dict[str, str | bytes] = {
         name: value if value.isascii() else value.encode(given.encoding)
         for name, value in given.items()
@@ -92,6 +104,20 @@ def _headers(client: Any, settings: Settings, attempt: Attempt) -> dict[str, str
     return headers
 
 
+def parsed_headers(given: Any) -> httpx.Headers:  # noqa: ANN401 - as in httpx
+    """Read a caller's headers as httpx does, but text beyond ASCII, say an event id, as UTF-8."""
+    try:
+        return httpx.Headers(given)
+    except UnicodeEncodeError:
+        return httpx.Headers(given, encoding="utf-8")
+
+
+def first_cursor(headers: Any, client: Any) -> str:  # noqa: ANN401
+    """Return the ``Last-Event-ID`` among the headers that the caller set for all requests."""
+    given: str = parsed_headers(headers).get("last-event-id", "")
+    return given or getattr(client, "headers", {}).get("last-event-id", "")
+
+
 def prepared(returned: Any, request: Any) -> Any:  # noqa: ANN401 - the client's own
     """Return the request to send, given what `prepare_request` returned.
 
@@ -101,7 +127,12 @@ def prepared(returned: Any, request: Any) -> Any:  # noqa: ANN401 - the client's
     if returned is not None and not hasattr(returned, "headers"):
         msg = f"prepare_request must return a request, or None for the one it got: {returned!r}"
         raise TypeError(msg)
-    return request if returned is None else returned
+    if returned is None:
+        return request
+    # Among them is what the time limits and closing from another thread work by.
+    for name, value in request.extensions.items():
+        returned.extensions.setdefault(name, value)
+    return returned
 
 
 def on_its_way(settings: Settings, built: Mapping[str, str], request: Any) -> Sending:  # noqa: ANN401
@@ -179,6 +210,8 @@ def _next_hop(sending: Sending, request: Any) -> Sending | Refusal:  # noqa: ANN
     if sent.url.scheme == "https" and request.url.scheme != "https":
         where = redact_url(str(request.url))
         return Refusal(StatusError, f"refused to follow the redirect from https to {where}")
+    if (request.url.port or 0) > _HIGHEST_PORT:  # asyncio raises an OverflowError for it
+        return Refusal(StatusError, f"redirected to port {request.url.port}, which cannot be")
     if sending.hops >= _MOST_REDIRECTS:
         return Refusal(StatusError, f"more than {_MOST_REDIRECTS} redirects in a row")
     trusted = sending.trusted and _origin(request.url) == _origin(sent.url)
@@ -201,7 +234,7 @@ def _origin(url: Any) -> tuple[str, str, int | None]:  # noqa: ANN401
 
 
 def as_failure(error: Exception) -> Exception:
-    """Turn what the client raised into what may be shown to anybody.
+    """Turn what the client raised into what may be shown to anybody, and tells them something.
 
     An ``HTTPStatusError``, which a caller's hook on the client may raise, has the whole URL in its
     message, and that of a header that cannot be sent has the header's value.
@@ -211,9 +244,18 @@ def as_failure(error: Exception) -> Exception:
         return _bad_status(response).error(response, body=b"")
     if isinstance(error, UnicodeError) and type(error).__module__.startswith("idna"):
         return httpx.RemoteProtocolError(f"redirected to a host that cannot be: {error}")
+    if type(error).__name__ in _UNEXPLAINED and _says_nothing(error):
+        told = type(error)(_UNEXPLAINED[type(error).__name__])
+        told.__cause__ = error
+        return told
     if str(error).startswith("Illegal header value"):
         return type(error)("a header of the request has a value that HTTP does not allow")
     return error
+
+
+def _says_nothing(error: Exception) -> bool:
+    """Say whether the message is none, or that of anyio's or trio's own cancellation."""
+    return str(error).lower().startswith("cancelled") or not str(error)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -239,9 +281,19 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 def _timestamp(http_date: str) -> float | None:
     try:
-        return parsedate_to_datetime(http_date).timestamp()
+        then = parsedate_to_datetime(http_date)
+        # The asctime form, which RFC 9110 5.6.7 has recipients accept, names no zone and means UTC.
+        return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def excerpt_seconds(left: float) -> float:
+    """Say how long to read a body that nobody asked for, given the time that is left to connect.
+
+    The headers came in time and are the news, however long the body takes.
+    """
+    return max(0.001, min(EXCERPT_SECONDS, left / 3))
 
 
 def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401
@@ -254,8 +306,7 @@ def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401
 
 def encoding_of(response: Any) -> str:  # noqa: ANN401
     """Return the content encoding of the body, "" if its raw bytes are the stream."""
-    encoding: str = response.headers.get("content-encoding", "").strip().lower()
-    return "" if encoding == "identity" else encoding
+    return codings_of(response.headers.get("content-encoding", ""))
 
 
 def set_read_timeout(response: Any, seconds: float | None) -> None:  # noqa: ANN401

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _PIECE: Final = 65536
 # RFC 9110 8.4.1: "x-gzip" is the same as "gzip".
 _KNOWN: Final = frozenset({"gzip", "x-gzip", "deflate"})
+# IANA's HTTP Content Coding Registry (RFC 9110 16.6.1). What is not in it, such as the "none" by
+# which many servers turn compression off, is no coding; browsers and httpx read the bytes as well.
+_REGISTERED: Final = _KNOWN | {
+    *("aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd")
+}
 _DETECT: Final = 32 + zlib.MAX_WBITS  # a gzip header or a zlib header
 _RAW: Final = -zlib.MAX_WBITS
 _DEFLATED: Final = 8
@@ -28,6 +33,12 @@ _GZIP: Final = b"\x1f"  # RFC 1952 2.2: after one member of a gzip file may come
 def is_known(encoding: str) -> bool:
     """Say whether a body with this ``Content-Encoding`` (in lower case) can be decompressed."""
     return encoding in _KNOWN
+
+
+def codings_of(content_encoding: str) -> str:
+    """Leave in a ``Content-Encoding`` what the body has to be freed of; "" if that is nothing."""
+    codings = (coding.strip().lower() for coding in content_encoding.split(","))
+    return ", ".join(coding for coding in codings if coding in _REGISTERED)
 
 
 def acceptable(accept_encoding: str) -> str:

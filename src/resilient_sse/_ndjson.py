@@ -73,7 +73,7 @@ class NDJSONDecoder:
         on_comment: Callable[[str], object] | None = None,
     ) -> None:
         del on_comment
-        self.last_event_id = last_event_id
+        self.last_event_id: str = last_event_id
         self.retry: int | None = None
         self._limit = sys.maxsize if max_event_size is None else max_event_size
         self._error: Callable[[], Exception] | None = None

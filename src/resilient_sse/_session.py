@@ -86,6 +86,7 @@ class Session:
         self._attempt_began = 0.0
         self._pending: Exception | None = None  # what stamina's loop has yet to see
         self._scheduled: tuple[Failure, float] | None = None  # what hooks have yet to hear
+        self._retry_at: float | None = None  # when the wait that was decided on is over
         self._reconnect_requested = False
         # Whether no rule applies to single events.
         self._plain = settings.until is None and settings.cursor is None and settings.gap is None
@@ -156,6 +157,11 @@ class Session:
 
     # -- An attempt ----------------------------------------------------------------------------
 
+    def begin_opening(self) -> None:
+        """Note that a retry loop begins. If one was cancelled while it waited, the wait goes on."""
+        if self.state is ConnectionState.WAITING and self._outage.current is not None:
+            self._pending = self._outage.current.error
+
     def raise_pending(self) -> None:
         """Raise the failure that ended the stream, so that it is stamina's first attempt."""
         error, self._pending = self._pending, None
@@ -169,6 +175,7 @@ class Session:
         outage, resume = self._outage, self._delivery.resumable
         self._attempt = Attempt(outage.count + 1, outage.current, resume)
         self._attempt_began = now
+        self._retry_at = None
         outage.attempt_begins(now)
         self.state = ConnectionState.CONNECTING
         self._hooks.emit(Connecting, attempt=self._attempt.number, last_event_id=resume)
@@ -215,7 +222,9 @@ class Session:
             return
         decoder, totals = connection.decoder, connection.totals
         totals.bytes += len(chunk)
-        totals.events += self._delivery.fill(decoder.feed(chunk), decoder)
+        events = decoder.feed(chunk)
+        if not self.finished:  # a hook that heard a comment may have closed
+            totals.events += self._delivery.fill(events, decoder)
 
     def ended(self) -> Exception:
         """Say why there is nothing more to read."""
@@ -291,6 +300,8 @@ class Session:
         failure = None if self.finished else self._failure_of(error, now)
         if failure is None:
             return False
+        if self._retry_at is not None:
+            return max(self._retry_at - now, 0.0)
         delay = checked(self._settings.policy(failure), self._settings.policy)
         if delay is None and self._gaps.refused(failure, self._attempt.last_event_id):
             self._delivery.forget_cursor()
@@ -302,6 +313,7 @@ class Session:
             return False
         self.state = ConnectionState.WAITING
         self._scheduled = (failure, delay)
+        self._retry_at = now + delay
         return delay
 
     def _failure_of(self, error: BaseException, now: float) -> Failure | None:

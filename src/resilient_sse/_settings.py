@@ -128,6 +128,7 @@ class Settings:
         for name in ("policy", "cursor_policy", "until", "gap"):
             _check_plain(name, getattr(self, name))
         _check_store(self.cursor)
+        _check_text("last_event_id", self.last_event_id)
         if not sendable(self.last_event_id):
             msg = f"last_event_id cannot be sent in an HTTP header: {self.last_event_id[:80]!r}"
             raise ValueError(msg)
@@ -178,6 +179,12 @@ def _check_count(name: str, value: object, *, at_least: int) -> None:
     if value < at_least:
         msg = f"{name} must be at least {at_least}, not {value!r}"
         raise ValueError(msg)
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        msg = f"{name} must be a str, not {value!r}"
+        raise TypeError(msg)
 
 
 def _check_callable(name: str, value: object) -> None:

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
+from resilient_sse._http import first_cursor
 from resilient_sse._session import Session
 from resilient_sse._settings import Settings
+from resilient_sse.lifecycle import ConnectionState
 from resilient_sse.policies import ExponentialBackoff
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from resilient_sse._event import ServerSentEvent
     from resilient_sse._failure import RetryPolicy
     from resilient_sse._settings import CursorStore, DecoderFactory
-    from resilient_sse.lifecycle import ConnectionState, Hook
+    from resilient_sse.lifecycle import Hook
 
 
 _DEFAULT_POLICY = ExponentialBackoff()
@@ -139,7 +141,7 @@ class Source:
             prepare_request=prepare_request,
             connect_timeout=connect_timeout,
             idle_timeout=idle_timeout,
-            last_event_id=last_event_id or httpx.Headers(headers).get("last-event-id", ""),
+            last_event_id=last_event_id or first_cursor(headers, client),
             cursor=cursor,
             cursor_key=cursor_key or address,
             cursor_policy=cursor_policy,
@@ -180,7 +182,7 @@ class Source:
     @property
     def response(self) -> Any:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
         """The response of the open connection, or None."""
-        return self._response
+        return self._response if self.state is ConnectionState.OPEN else None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._session.url} {self.state}>"

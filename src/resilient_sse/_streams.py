@@ -7,6 +7,7 @@ owner's to close. Only a generator they were given is closed when they are left 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
@@ -48,7 +49,8 @@ def decode(
 
     Raises:
         EventTooLarge: If one event is larger than ``max_event_size``.
-        TypeError: If ``chunks`` is not an iterable of bytes but bytes or text itself.
+        TypeError: If ``chunks`` is not an iterable of bytes but bytes or text itself, or yields
+            text.
     """
     _refuse_one_piece(chunks)
     made = decoder(last_event_id=last_event_id, max_event_size=max_event_size, on_comment=None)
@@ -76,10 +78,11 @@ def adecode(
 
     Raises:
         EventTooLarge: If one event is larger than ``max_event_size``.
+        TypeError: If ``chunks`` yields anything but bytes.
     """
     made = decoder(last_event_id=last_event_id, max_event_size=max_event_size, on_comment=None)
     # At the end, what the decoder still has to say: that a block was too large.
-    return AsyncPipe(chunks, made.feed, at_end=lambda: made.feed(b""))
+    return AsyncPipe(chunks, partial(_fed, made), at_end=lambda: made.feed(b""))
 
 
 def decode_lines(
@@ -95,15 +98,16 @@ def decode_lines(
     no line of an event stream (``str.splitlines`` does, at U+2028 for example).
 
     Args:
-        lines: The stream's lines, with or without their terminators: a text file, a list,
-            ``response.iter_lines(decode_unicode=True)``.
+        lines: The stream's lines, with or without their terminators: a file opened as UTF-8
+            text, a list, httpx's ``response.iter_lines()``. (That of requests yields bytes, or
+            text that it takes for Latin-1: read its ``iter_content(None)`` with `decode`.)
         last_event_id: The cursor to start from: the `id` of events before the first id.
         max_event_size: The most bytes one event may have (default 16 MiB); None for no limit.
         decoder: What makes the decoder, for example `NDJSONDecoder`.
 
     Raises:
         EventTooLarge: If one event is larger than ``max_event_size``.
-        TypeError: If ``lines`` is not an iterable of lines but the text itself.
+        TypeError: If ``lines`` is not an iterable of lines but the text itself, or yields bytes.
     """
     _refuse_one_piece(lines)
     made = decoder(last_event_id=last_event_id, max_event_size=max_event_size, on_comment=None)
@@ -111,10 +115,29 @@ def decode_lines(
 
 
 def _decode(chunks: Iterable[bytes], decoder: Decoder) -> Generator[ServerSentEvent, None, None]:
+    chunk = b""
     with closing(chunks):
-        for chunk in chunks:
-            yield from decoder.feed(chunk)
+        try:
+            for chunk in chunks:
+                yield from decoder.feed(chunk)
+        except TypeError:
+            _refuse_other_pieces(chunk)
+            raise
         yield from decoder.feed(b"")  # which raises if the last chunk ended in too large a block
+
+
+def _fed(decoder: Decoder, chunk: bytes) -> list[ServerSentEvent]:
+    try:
+        return decoder.feed(chunk)
+    except TypeError:
+        _refuse_other_pieces(chunk)
+        raise
+
+
+def _refuse_other_pieces(chunk: object) -> None:
+    if not isinstance(chunk, bytes | bytearray | memoryview):
+        kind = type(chunk).__name__
+        raise TypeError(f"expected chunks of bytes, got {kind}; decode_lines() reads text")
 
 
 def _encoded(lines: Iterable[str]) -> Generator[bytes, None, None]:
@@ -123,7 +146,10 @@ def _encoded(lines: Iterable[str]) -> Generator[bytes, None, None]:
             yield _encode(line)
 
 
-def _encode(line: str) -> bytes:
+def _encode(line: object) -> bytes:
+    if not isinstance(line, str):
+        kind = type(line).__name__
+        raise TypeError(f"expected lines of text, got {kind}; decode() reads bytes as they came")
     text = line.replace("\r\n", "\n").replace("\r", "\n")
     # A lone surrogate passes through and becomes U+FFFD, like any other bad byte.
     return (text if text.endswith("\n") else f"{text}\n").encode("utf-8", "surrogatepass")
@@ -131,7 +157,7 @@ def _encode(line: str) -> bytes:
 
 def _refuse_one_piece(given: object) -> None:
     """Refuse what iterates one number or letter at a time, which nobody means."""
-    if isinstance(given, (bytes, bytearray, str)):
-        kind = type(given).__name__
+    kind = type(given).__name__
+    if isinstance(given, (bytes, bytearray, memoryview, str)):
         msg = f"expected an iterable of pieces, not one {kind}; write decode([data]) for bytes"
         raise TypeError(msg)

@@ -33,7 +33,7 @@ def answer(client: Any, settings: Settings, session: Session, wire: Wire, attemp
     with wire.deadline(limit):
         try:
             sending = _prepare(client, settings, session, wire, attempt)
-            return _send(client, settings, sending)
+            return _send(client, settings, wire, sending)
         except Exception as error:
             if session.interrupted:
                 return None
@@ -62,7 +62,7 @@ def _prepare(
     return _http.on_its_way(settings, built, request)
 
 
-def _send(client: Any, settings: Settings, sending: _http.Sending) -> Any:  # noqa: ANN401
+def _send(client: Any, settings: Settings, wire: Wire, sending: _http.Sending) -> Any:  # noqa: ANN401
     """Send the request and follow its redirects, to a response that can be gone on with."""
     while True:
         options = _http.send_options(settings, sending)
@@ -71,16 +71,17 @@ def _send(client: Any, settings: Settings, sending: _http.Sending) -> Any:  # no
         if verdict is None:
             return response
         if isinstance(verdict, _http.Refusal):
-            raise verdict.error(response, _excerpt(response))
+            raise verdict.error(response, _excerpt(response, wire.time_left or 0.0))
         response.close()
         sending = verdict
 
 
-def _excerpt(response: Any) -> bytes:  # noqa: ANN401
+def _excerpt(response: Any, left: float) -> bytes:  # noqa: ANN401
     """Read the beginning of a body that nobody asked for, and close the response."""
-    _http.set_read_timeout(response, _http.EXCERPT_SECONDS)
+    seconds = _http.excerpt_seconds(left)
+    _http.set_read_timeout(response, seconds)
     raw = response.iter_bytes if _body.is_read(response) else response.iter_raw
-    body, until = b"", monotonic() + _http.EXCERPT_SECONDS
+    body, until = b"", monotonic() + seconds
     try:
         with suppress(Exception):
             for chunk in raw():

@@ -50,7 +50,11 @@ class SyncReconnectingEventSource(Source):
             name = type(self).__name__
             self._saver = SyncSaver(self._settings, self._saving, name, self._deciding)
         self._enter()
-        self._saver.load()
+        try:
+            self._saver.load()
+        except BaseException:  # then the block is not entered, and so never left
+            self.close()
+            raise
         if self._client is None:
             self._client = default_client()
         return self
@@ -202,6 +206,7 @@ class SyncReconnectingEventSource(Source):
             self._session.raise_pending()
             self._connect()
 
+        self._session.begin_opening()
         loop = retry_loop(connect, f"{type(self).__name__}.connect", self._retry_delay)
         try:
             loop(self._session.url)
@@ -219,6 +224,8 @@ class SyncReconnectingEventSource(Source):
             seconds = self._session.retry_delay(error, self._now())
             if not stamina.is_testing():  # then stamina may not retry, and does not wait
                 self._session.announce_retry()
+            if seconds and self._session.interrupted:  # by a hook: a thread's wait cannot be ended
+                return 0.0
         return seconds
 
     def _connect(self) -> None:

@@ -36,6 +36,7 @@ def watched(response: Any, seconds: float | None) -> Chunks:  # noqa: ANN401 - t
     chunks = _body.async_chunks(response)
     if isinstance(chunks, Body):  # which does both by itself
         _http.set_read_timeout(response, seconds)
+        chunks.outlasts_cancellation = True
         return chunks
     _http.set_read_timeout(response, None)
     limit = math.inf if seconds is None else seconds
@@ -48,6 +49,16 @@ async def close(response: Any, chunks: Chunks | None) -> None:  # noqa: ANN401
         await _body.close(response, chunks.let_go())
     else:
         await _body.close(response)
+
+
+def goes_on(chunks: Chunks, error: BaseException) -> bool:
+    """Say whether the next read can go on after one that ended with this error.
+
+    A read from our own transport that is cancelled has taken nothing. The generators that other
+    transports read through are over.
+    """
+    cancelled = isinstance(error, asyncio.CancelledError)
+    return cancelled and isinstance(chunks, Body) and chunks.outlasts_cancellation
 
 
 def on_trio() -> bool:

@@ -187,8 +187,8 @@ class GiveUpError(SSEError):
     """
 
     def __init__(self, *, failures: Iterable[Failure], url: str, last_event_id: str) -> None:
-        self.failures = tuple(failures)
-        self.failure = self.failures[-1]
+        self.failures: tuple[Failure, ...] = tuple(failures)
+        self.failure: Failure = self.failures[-1]
         self.url = url
         self.last_event_id = last_event_id
         super().__init__(self._story())

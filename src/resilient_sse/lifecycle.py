@@ -72,8 +72,8 @@ class ConnectionTotals:
     __slots__ = ("bytes", "events", "first_event_seconds")
 
     def __init__(self) -> None:
-        self.events = 0
-        self.bytes = 0
+        self.events: int = 0
+        self.bytes: int = 0
         self.first_event_seconds: float | None = None
 
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ExponentialBackoff", "Failure", "FailureKind", "RetryPolicy", "ServerRetry"]
 
-# Firefox never waits less than half a second; a tenth is enough to keep a loop from being busy.
+# Firefox never waits less than half a second; a tenth is enough to keep a loop from being busy,
+# and a loop is what it is only after some failures without progress.
 _SHORTEST_SERVER_RETRY: Final = 0.1
+_FAILURES_OF_A_LOOP: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +124,9 @@ class ServerRetry:
     """The browser's rule (WHATWG HTML 9.2.3): the server's retry time, no growth, no jitter.
 
     Transport failures and ends are retried for ever; any status but 200 and 204 is final. A server
-    that asks for 0 gets the default, and none is asked more than ten times a second, because a
-    stream that is accepted and dropped at once would otherwise be a busy loop.
+    that asks for 0 gets the default. From the tenth failure in a row without progress on none is
+    asked more than ten times a second, because a stream that is accepted and dropped at once would
+    otherwise be a busy loop.
 
     Attributes:
         default: Seconds to wait until the server has sent a ``retry`` field.
@@ -149,4 +152,5 @@ class ServerRetry:
         if failure.kind is FailureKind.STATUS or not failure.retryable:
             return None
         asked = min(failure.server_retry or self.default, self.server_retry_max)
-        return max(asked, _SHORTEST_SERVER_RETRY)
+        shortest = _SHORTEST_SERVER_RETRY if failure.attempt >= _FAILURES_OF_A_LOOP else 0.0
+        return max(asked, shortest)

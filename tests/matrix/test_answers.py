@@ -18,6 +18,7 @@ from resilient_sse.testing import (
     endless_headers,
     event,
     no_answer,
+    pause,
     raw,
 )
 
@@ -53,6 +54,17 @@ def test_retry_after_as_a_date_without_a_date_of_the_server(home: World) -> None
     got = home.run(Connection(status=503, headers=headers), Connection(ONE))
     assert got.data == ["one"]
     assert got.delays[0] == pytest.approx(60, abs=2)
+
+
+def test_status_with_a_slow_body(world: World) -> None:
+    """``connect_timeout`` is for the headers: a body that takes longer does not hide the status."""
+    slow = Connection(raw("wait"), pause(5), status=503, headers={"Retry-After": "7"})
+    got = world.run(slow, Connection(ONE), connect_timeout=0.5)
+    assert got.kinds == ["status", "ended"]
+    assert got.delays[0] == 7.0
+    error = got.policy.failures[0].error
+    assert isinstance(error, StatusError)
+    assert error.body == b"wait"
 
 
 @pytest.mark.parametrize("value", ["soon", "-5", "1e3", "Thu, 99 Foo 2026", "\u0663"])

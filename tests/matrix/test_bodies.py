@@ -52,6 +52,12 @@ def test_gzip_that_is_none(world: World) -> None:
     assert len(got.requests) == 3
 
 
+def test_content_encoding_that_is_none(world: World) -> None:
+    """``Content-Encoding: none``, which many servers send against compression, is no encoding."""
+    got = world.run(Connection(ONE, headers={"Content-Encoding": "none"}))
+    assert got.data == ["one"]
+
+
 def test_http_1_0(world: World) -> None:
     """An old server's body ends with its connection, and is resumed like any other."""
     got = world.run(Connection(ONE, http_version="1.0"), Connection(TWO, http_version="1.0"))
@@ -161,9 +167,9 @@ def test_id_in_another_script(world: World) -> None:
     ].decode() == "ключ ✓ é"
 
 
-@pytest.mark.parametrize("evil", ["a\tb", "\x01", "\x7f", "x\x1b[31m"], ids=ascii)
-def test_id_with_control_characters(world: World, evil: str) -> None:
-    """An id that no header can carry is delivered, and the resume is from the one before."""
+@pytest.mark.parametrize("evil", ["a\tb", " ", "\x01", "\x7f", "x\x1b[31m"], ids=ascii)
+def test_id_that_no_header_can_carry(world: World, evil: str) -> None:
+    """It is delivered, and the resume is from the one before."""
     got = world.run(Connection(ONE, event("evil", id=evil)), Connection(TWO))
     assert [seen.id for seen in got.events] == ["1", evil, "2"]
     assert got.requests[1].last_event_id == "1"
@@ -227,9 +233,16 @@ def test_retry_of_zero(home: World) -> None:
 
 
 def test_retry_of_zero_under_the_browsers_rule(home: World) -> None:
-    """There it means the default, and never less than a tenth of a second."""
+    """There it means the default, and anything else what it says."""
     script = [Connection(retry(0), ONE), Connection(retry(1), TWO), Connection(status=204)]
-    assert home.run(*script, policy=ServerRetry()).delays == [3.0, 0.1]
+    assert home.run(*script, policy=ServerRetry()).delays == [3.0, 0.001]
+
+
+def test_short_retry_of_a_server_that_drops_at_once(home: World) -> None:
+    """The browser's rule does not become a busy loop either."""
+    script = [Connection(retry(1))] * 12
+    delays = home.run(*script, policy=ServerRetry()).delays
+    assert delays == [0.001] * 9 + [0.1] * 3
 
 
 def test_huge_retry(home: World) -> None:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from resilient_sse import RetryScheduled, SyncReconnectingEventSource
+from resilient_sse import Disconnected, Failure, RetryScheduled, SyncReconnectingEventSource
 from resilient_sse.testing import (
     Connection,
     Ending,
+    Gate,
     Recorder,
     ScriptedServer,
     event,
@@ -102,22 +103,88 @@ def test_cancel_in_the_loop_body(loops: World, batched: bool) -> None:
 
 
 def test_timeout_around_the_next_event(loops: World) -> None:
-    """A pull that times out drops the connection; the next pull resumes, and nothing is lost."""
-    server = loops.serve(Connection(ONE, ending=Ending.SILENCE), Connection(TWO))
+    """A pull may time out again and again: the connection lasts where it can; nothing is lost."""
+    gate = Gate()
+    server = loops.serve(
+        Connection(ONE, raw("data: t"), gate, raw("wo\n\n")), then=Connection(event("two"), gate)
+    )
     source, recorder, _ = loops.source(server)
 
     async def read() -> list[str]:
-        seen = list[str]()
         async with source:
-            seen.append((await anext(source)).data)
-            with anyio.move_on_after(0.05) as scope:
-                await anext(source)
-            assert scope.cancelled_caught
-            return seen + [each.data async for each in source]
+            seen = [(await anext(source)).data]
+            while len(seen) < 2:
+                with anyio.move_on_after(0.05) as scope:
+                    seen.append((await anext(source)).data)
+                if scope.cancelled_caught:
+                    gate.open()
+            return seen
 
     assert loops.call(read) == ["one", "two"]
-    assert server.requests[1].last_event_id == "1"
+    if loops.stack == Stack("asyncio", "own"):
+        assert len(server.requests) == 1
+    else:
+        assert server.requests[1].last_event_id == "1"
     assert recorder.names[-1] == "Closed"
+
+
+def test_silence_is_found_by_one_who_looks_in_between(loop: World) -> None:
+    """Pulls that time out add up to ``idle_timeout``, where they do not break the connection."""
+    server = loop.serve(Connection(ONE, ending=Ending.SILENCE), Connection(TWO))
+    source, recorder, _ = loop.source(server, idle_timeout=0.3)
+
+    async def read() -> list[str]:
+        async with source:
+            seen = [(await anext(source)).data]
+            while len(seen) < 2:
+                with anyio.move_on_after(0.05):
+                    seen.append((await anext(source)).data)
+            return seen
+
+    assert loop.call(read) == ["one", "two"]
+    kinds = [lost.failure and lost.failure.kind for lost in recorder.of(Disconnected)]
+    assert kinds[0] == ("idle" if loop.stack.runtime == "asyncio" else None)
+
+
+def test_timeout_during_a_wait(loops: World) -> None:
+    """The next pull waits for the rest, asks no policy again, and connects no earlier."""
+    server = loops.serve(Connection(status=503), Connection(ONE))
+    asked = list[float]()
+
+    def policy(_failure: Failure) -> float:
+        asked.append(time.monotonic())
+        return 0.4
+
+    source, recorder, _ = loops.source(server, waits=policy)
+
+    async def read() -> float:
+        async with source:
+            while True:
+                with anyio.move_on_after(0.1):
+                    await anext(source)
+                    return time.monotonic()
+
+    connected = loops.call(read)
+    assert len(asked) == 1
+    assert connected - asked[0] >= 0.4
+    assert len(server.requests) == 2
+    assert [each.delay for each in recorder.of(RetryScheduled)] == [0.4]
+
+
+def test_reconnect_after_a_timeout_during_a_wait(loop: World) -> None:
+    """What was left of the wait is dropped."""
+    server = loop.serve(Connection(status=503), Connection(ONE))
+    source, _, _ = loop.source(server, waits=lambda _failure: 60.0)
+
+    async def read() -> None:
+        async with source:
+            with anyio.move_on_after(0.2):
+                await anext(source)
+            source.reconnect()
+            assert (await anext(source)).data == "one"
+
+    loop.call(read)
+    assert len(server.requests) == 2
 
 
 def test_cancel_around_the_block(loops: World) -> None:

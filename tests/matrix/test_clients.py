@@ -50,11 +50,11 @@ def test_shared_client_without_a_free_connection(world: World) -> None:
     world._client = world.call(lambda: world.make_client(limits=limits))
     server = world.serve(then=Connection(ONE, ending=Ending.SILENCE))
     world.read(server).wait_for_events(1)
-    second = world.read(server, connect_timeout=1.0, policy=lambda _failure: None)
+    second = world.read(server, connect_timeout=2.0, policy=lambda _failure: None)
     second.join()
     assert second.error is not None
     assert second.kinds == ["timeout"]
-    assert "PoolTimeout" in str(second.error)
+    assert "PoolTimeout: all connections of the client are in use" in str(second.error)
 
 
 def test_two_sources_on_one_client(world: World) -> None:

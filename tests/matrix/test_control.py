@@ -10,8 +10,8 @@ import httpx
 import pytest
 from anyio import to_thread
 
-from resilient_sse import Connected, Connecting, Disconnected, RetryScheduled
-from resilient_sse.testing import Connection, Ending, Gate, event, no_answer, raw
+from resilient_sse import Comment, Connected, Connecting, Disconnected, RetryScheduled
+from resilient_sse.testing import Connection, Ending, Gate, comment, event, no_answer, raw
 from tests._lifecycle import assert_lifecycle
 from tests._runners import closing, eventually
 
@@ -138,6 +138,98 @@ def test_close_from_a_hook(home: World, kind: type[LifecycleEvent]) -> None:
     assert source.state == "closed"
     assert recorder.names[-1] == "Closed"
     server.wait_for_connections(0)
+
+
+@pytest.mark.parametrize("kind", [Connecting, Connected, Comment, Disconnected, RetryScheduled])
+def test_close_from_the_first_of_two_hooks(home: World, kind: type[LifecycleEvent]) -> None:
+    """The hook behind it hears everything in order, too."""
+    sources: list[Any] = []
+    heard: list[LifecycleEvent] = []
+
+    def close(event: LifecycleEvent) -> None:
+        if isinstance(event, kind):
+            _close_now(home, sources[0])
+
+    server = home.serve(Connection(comment("hi"), ONE), Connection(TWO, ending=Ending.SILENCE))
+    source, _, _ = home.source(server, hooks=[close, heard.append])
+    sources.append(source)
+    home.call(_drain(home, source))
+    assert_lifecycle(heard)
+
+
+def test_close_from_a_hook_that_hears_a_comment(home: World) -> None:
+    """What came with the comment is not delivered, and the cursor does not claim it was."""
+    sources: list[Any] = []
+
+    def close(event: LifecycleEvent) -> None:
+        if isinstance(event, Comment):
+            _close_now(home, sources[0])
+
+    chunk = raw(comment("bye") + TWO + comment("still there?"))
+    server = home.serve(Connection(chunk, ending=Ending.SILENCE))
+    source, recorder, _ = home.source(server, hooks=[close], last_event_id="1")
+    sources.append(source)
+    assert home.call(_drain(home, source)) == []
+    assert source.last_event_id == "1"
+    assert_lifecycle(recorder.events)
+
+
+@pytest.mark.parametrize("what", ["close", "reconnect"])
+def test_hook_that_ends_the_wait_of_a_thread(thread: World, what: str) -> None:
+    """Nobody waits for what a hook has called off already."""
+    sources: list[Any] = []
+
+    def call_off(event: LifecycleEvent) -> None:
+        if isinstance(event, RetryScheduled):
+            getattr(sources[0], what)()
+
+    gate = Gate()
+    server = thread.serve(Connection(ONE, gate))
+    reading = thread.read(server, hooks=[call_off], waits=lambda _failure: 60.0)
+    sources.append(reading.source)
+    gate.open()
+    assert reading.wait().data == ["one"]
+    assert [retry.delay for retry in reading.recorder.of(RetryScheduled)] == [60.0]
+    assert len(server.requests) == {"close": 1, "reconnect": 2}[what]
+
+
+def test_response_of_a_closed_source(world: World) -> None:
+    """There is none any more, from the moment it is closed."""
+    reading, _ = _reading(world)
+    seen: list[Any] = []
+
+    async def close() -> None:
+        await reading.source.aclose()
+        seen.append(reading.source.response)
+
+    def close_here() -> None:
+        reading.source.close()
+        seen.append(reading.source.response)
+
+    world.call(close if world.stack.is_async else close_here)
+    assert seen == [None]
+
+
+def test_response_without_content(home: World) -> None:
+    """A 204 is no open connection for hooks to look at."""
+    sources: list[Any] = []
+    seen: list[Any] = []
+
+    def look(_event: LifecycleEvent) -> None:
+        seen.append(sources[0].response)
+
+    source, _, _ = home.source(home.serve(), hooks=[look])
+    sources.append(source)
+    home.call(_drain(home, source))
+    assert seen == [None, None]
+
+
+def _close_now(world: World, source: Any) -> None:
+    """Close a source from a hook."""
+    if world.stack.is_async:
+        _begin(source.aclose())
+    else:
+        source.close()
 
 
 def _begin(coroutine: Any) -> None:

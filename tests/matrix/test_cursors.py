@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio.lowlevel import checkpoint
 
-from resilient_sse import Connected, CursorError, GiveUpError
+from resilient_sse import Connected, Connecting, CursorError, GiveUpError
 from resilient_sse.testing import Connection, Ending, HistoryServer, event, raw
 from tests._runners import closing
 
@@ -255,6 +255,24 @@ def test_header_of_the_caller(world: World) -> None:
     """A caller's Last-Event-ID is the first cursor, and then moves like any other."""
     got = world.run(Connection(event("six", id="6")), headers={"last-event-id": "5"})
     assert [request.last_event_id for request in got.requests] == ["5", "6"]
+
+
+@pytest.mark.parametrize("value", ["ключ", "ключ".encode()], ids=["text", "bytes"])
+def test_header_beyond_ascii(world: World, value: str | bytes) -> None:
+    """As the first cursor it goes out as UTF-8, which httpx would refuse to do."""
+    got = world.run(Connection(event("six", id="6")), headers={"LAST-EVENT-ID": value})
+    assert [request.last_event_id for request in got.requests] == ["ключ", "6"]
+
+
+def test_header_of_the_callers_client(home: World) -> None:
+    """It is the first cursor as well, and not sent again when the server takes the id back."""
+    client = home.call(lambda: home.make_client(headers={"Last-Event-ID": "5"}))
+    home._client = client
+    got = home.run(
+        Connection(event("six", id="6")), Connection(event("none", id="")), client=client
+    )
+    assert [request.last_event_id for request in got.requests] == ["5", "6", ""]
+    assert [seen.last_event_id for seen in got.recorder.of(Connecting)] == ["5", "6", ""]
 
 
 def test_first_cursor(world: World) -> None:

@@ -9,7 +9,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from resilient_sse import Attempt, ExponentialBackoff
-from resilient_sse.testing import Connection, Ending, event
+from resilient_sse.testing import Connection, Ending, endless_headers, event, no_answer
+from tests._runners import eventually
 
 if TYPE_CHECKING:
     from resilient_sse.testing import RecordedRequest
@@ -95,6 +96,30 @@ def test_another_request(world: World) -> None:
     assert got.data == ["one", "two"]
     assert {request.path for request in got.requests} == {"/other"}
     assert [request.last_event_id for request in got.requests] == ["", "1", "2"]
+
+
+def _fresh(request: Any, _attempt: Attempt) -> Any:
+    """Make a request from nothing, as ``prepare_request``."""
+    return type(request)("GET", str(request.url), headers={"accept": "text/event-stream"})
+
+
+def test_time_limits_of_another_request(world: World) -> None:
+    """They hold for what it returns, too."""
+    script = [endless_headers(), Connection(ONE, ending=Ending.SILENCE)]
+    limits: dict[str, Any] = {"connect_timeout": 0.3, "idle_timeout": 0.3}
+    got = world.run(*script, prepare_request=_fresh, **limits)
+    assert got.data == ["one"]
+    assert got.kinds == ["timeout", "idle"]
+
+
+def test_closing_during_another_request(world: World) -> None:
+    """It ends at once, in threads as well."""
+    server = world.serve(no_answer(Ending.SILENCE))
+    reading = world.read(server, prepare_request=_fresh)
+    eventually(lambda: server.requests)
+    reading.close()
+    reading.wait()
+    server.wait_for_connections(0)
 
 
 def test_another_method(home: World) -> None:

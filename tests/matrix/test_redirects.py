@@ -92,6 +92,15 @@ def test_redirect_to_another_scheme(world: World) -> None:
     assert not error.failure.retryable
 
 
+def test_port_that_cannot_be(world: World) -> None:
+    """A redirect to it is a failure of the stream, not a mistake in the program."""
+    got, error = world.give_up(redirect("http://127.0.0.1:99999/"))
+    assert error.failure.kind == "status"
+    assert not error.failure.retryable
+    assert "port 99999" in str(error)
+    assert got.recorder.names == ["Connecting", "GaveUp", "Closed"]
+
+
 def test_credentials_on_the_same_origin(world: World) -> None:
     """A redirect within the origin takes everything along."""
     got = world.run(redirect("/a"), Connection(ONE), headers=SECRETS)

@@ -9,7 +9,6 @@ import httpx
 from rich.text import Text
 
 from resilient_sse._client import default_async_client
-from resilient_sse._failure import FailureKind
 from resilient_sse._redact import explain, redact_url
 from resilient_sse.cli._findings import (
     Finding,
@@ -20,7 +19,7 @@ from resilient_sse.cli._findings import (
     about_stream,
     resumption,
 )
-from resilient_sse.cli._outcome import DONE, HINTS, PROBLEM, Outcome, outcome_of
+from resilient_sse.cli._outcome import DONE, PROBLEM, Outcome, outcome_of, why_not_connected
 from resilient_sse.cli._probe import Probe
 from resilient_sse.cli._screen import put
 
@@ -80,8 +79,8 @@ class Check:
             await self._try()
         except httpx.HTTPError as error:
             reason = explain(error) or type(error).__name__
-            hint = HINTS[FailureKind.CONNECT]
-            return [Finding(Level.PROBLEM, f"no response: {reason}; {hint}")]
+            text = f"no response: {reason}; {why_not_connected(error)}"
+            return [Finding(Level.PROBLEM, text)]
         return []
 
     async def _try(self) -> None:

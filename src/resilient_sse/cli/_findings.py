@@ -7,6 +7,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE
 from resilient_sse.cli._outcome import HINTS, printable
 
 if TYPE_CHECKING:
@@ -57,15 +58,18 @@ def about_response(heard: Heard) -> Iterator[Finding]:
         return
     if heard.status != _OK:
         text = f"status {heard.status} {seconds}; a stream needs 200"
-        hint = HINTS.get(heard.status)
+        hint = heard.refusal or HINTS.get(heard.status)
         yield Finding(Level.PROBLEM, f"{text}; {hint}" if hint else text)
         return
     yield Finding(Level.OK, f"status 200 {seconds}")
-    if not heard.is_stream:
+    if heard.content_type != "text/event-stream":
         got = printable(heard.headers.get("content-type", "none at all"))
         yield Finding(Level.PROBLEM, f"content type is {got}; clients need text/event-stream")
         return
     yield Finding(Level.OK, "content type is text/event-stream")
+    if heard.refusal:
+        yield Finding(Level.PROBLEM, heard.refusal)
+        return
     yield from _about_headers(heard.headers)
 
 
@@ -92,6 +96,9 @@ def about_stream(heard: Heard) -> Iterator[Finding]:
         yield Finding(Level.NOTE, "no retry field: clients wait as long as they think fit")
     else:
         yield Finding(Level.OK, f"retry field: clients are to wait {heard.retry} ms")
+    if heard.too_large:
+        size = f"{DEFAULT_MAX_EVENT_SIZE // 2**20} MiB"
+        yield Finding(Level.PROBLEM, f"an event is larger than {size}; clients give up")
     if heard.end:
         text = f"the stream {heard.end} after {heard.listened:.1f} s; clients will reconnect"
         yield Finding(Level.NOTE, text)
@@ -115,7 +122,7 @@ def _about_heartbeats(heard: Heard) -> Iterator[Finding]:
     if not beats and heard.listened >= _HEARTBEAT_SECONDS:
         text = f"no heartbeat in {heard.listened:.1f} s: quiet cannot be told from dead"
         yield Finding(Level.NOTE, f"{text}; have the server send a comment every 15 s")
-    elif not beats and not heard.end:
+    elif not beats and not heard.end and not heard.too_large:
         text = f"no heartbeat in {heard.listened:.1f} s, which is too short to say much"
         yield Finding(Level.NOTE, text)
     elif len(beats) == 1:

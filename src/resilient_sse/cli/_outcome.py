@@ -31,6 +31,7 @@ __all__ = [
     "run_until_interrupted",
     "say",
     "say_last_id",
+    "why_not_connected",
     "write",
 ]
 
@@ -55,6 +56,8 @@ HINTS: Final[dict[FailureKind | int, str]] = {
     404: "check the path of the URL",
     405: "does it want a POST? --method, --data or --json",
 }
+
+_UNTRUSTED: Final = "trust its certificate with --ca FILE, or check nothing with --insecure"
 
 
 class Outcome(NamedTuple):
@@ -81,7 +84,15 @@ def outcome_of(error: GiveUpError | OSError) -> Outcome:
     return Outcome(CANNOT_WRITE, f"cannot write the output: {error.strerror}")
 
 
+def why_not_connected(error: BaseException) -> str:
+    """Return the hint for a connection that did not come about."""
+    untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+    return _UNTRUSTED if untrusted else HINTS[FailureKind.CONNECT]
+
+
 def _hint(failure: Failure) -> str:
+    if failure.kind is FailureKind.CONNECT:
+        return why_not_connected(failure.error)
     status = HINTS.get(failure.status_code) if failure.status_code else None
     return status or HINTS.get(failure.kind) or "resilient-sse check says more"
 

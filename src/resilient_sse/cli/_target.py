@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 import httpx
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Target", "reconnect_options", "request_options"]
 
 C = TypeVar("C", bound="Callable[..., Any]")
+
+# What a method and the name of a header are made of (RFC 9110 5.6.2).
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,17 @@ class Target:
     attempts: int | None = None
     timeout: float | None = None
     idle_timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a request.
+
+        Raises:
+            click.UsageError: If there are two bodies, or the method is no word.
+        """
+        if self.data is not None and self.json is not None:
+            raise click.UsageError("--data and --json are two bodies; give one of them")
+        if not _TOKEN.fullmatch(self.verb):
+            raise click.UsageError(f"--method takes a word such as POST, not {self.method!r}")
 
     def client(self) -> httpx.AsyncClient | None:
         """Make the client that the TLS options ask for; None if the usual one will do."""
@@ -96,14 +111,15 @@ class Target:
         """The HTTP method."""
         return self.method or ("GET" if self.body is None else "POST")
 
-    def headers(self) -> dict[str, str]:
-        """Put the request's headers together.
+    def headers(self) -> httpx.Headers:
+        """Put the request's headers together; names are the same in any case.
 
         Raises:
             click.UsageError: If one of them is none, or the variable is not set.
         """
-        headers = {} if self.json is None else {"Content-Type": "application/json"}
-        headers.update(_header(line) for line in self.header)
+        headers = httpx.Headers([_header(line) for line in self.header])
+        if self.json is not None:
+            headers.setdefault("Content-Type", "application/json")
         if self.auth_env is not None:
             headers["Authorization"] = _authorization(self.auth_env)
         return headers
@@ -111,7 +127,7 @@ class Target:
 
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
-    if not colon or not name.strip():
+    if not colon or not _TOKEN.fullmatch(name.strip()):
         raise click.UsageError(f"-H takes 'Name: value', not {line!r}")
     if not line.isascii() or not line.isprintable():
         raise click.UsageError(f"-H takes printable ASCII, not {line!r}; encode the value")

@@ -17,9 +17,9 @@ from resilient_sse.errors import EventTooLarge
 
 try:
     from httpx_sse._decoders import SSEDecoder, SSELineDecoder
-except ImportError as error:
+except ImportError as _error:
     msg = 'HttpxSSEDecoder needs httpx-sse 0.4.2 or later: pip install "resilient-sse[httpx-sse]"'
-    raise ImportError(msg, name=error.name) from error
+    raise ImportError(msg, name=_error.name) from _error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class HttpxSSEDecoder:
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
         on_comment: Callable[[str], object] | None = None,
     ) -> None:
-        self.last_event_id = last_event_id
+        self.last_event_id: str = last_event_id
         self.retry: int | None = None
         self._on_comment = on_comment
         self._limit = sys.maxsize if max_event_size is None else max_event_size

@@ -11,6 +11,7 @@ The names are imported when they are first used, since all but the first need th
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,7 +45,22 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # which would take this for any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            home = import_module(f"{__name__}.{_HOMES[name]}")
+        except ModuleNotFoundError as error:
+            if error.name != "redis":
+                raise
+            hint = f"{name} needs the extra 'redis': pip install 'resilient-sse[redis]' ({error})"
+            raise ImportError(hint, name=error.name) from error
+        return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    # What help() finds here it imports.
+    usable = __all__ if find_spec("redis") else ["SQLiteCursorStore"]
+    return sorted({*globals(), *usable})

@@ -90,7 +90,7 @@ class StreamGroup:
         **keywords: Any,  # noqa: ANN401 - a client is untyped, keywords are a source's
     ) -> None:
         check_ttl(ttl)
-        self.urls = frozenset(urls)
+        self.urls: frozenset[str] = frozenset(urls)
         self._redis = Redis(client, timeout=ttl / 4)
         self._leases = Leases(self._redis, space_of(prefix, name), ttl)
         self._keywords = keywords

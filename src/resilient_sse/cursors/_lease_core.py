@@ -54,7 +54,7 @@ class Held:
         self.name = name
         self.token = token
         self.until = until
-        self.saved = (next(leases.numbers), cursor)
+        self.saved: tuple[int, str] = (next(leases.numbers), cursor)
         self.reader: object = None
         self._leases = leases
         self._pid = os.getpid()
@@ -144,8 +144,8 @@ class Leases:
     ) -> None:
         self.redis = redis
         self.ttl = ttl
-        self.clock = clock or boottime
-        self.numbers = itertools.count(1)
+        self.clock: Callable[[], float] = clock or boottime
+        self.numbers: itertools.count[int] = itertools.count(1)
         self.held: dict[str, Held] = {}
         self._space = space
         self._keys = [f"{space}:server", f"{space}:leases", f"{space}:cursors"]

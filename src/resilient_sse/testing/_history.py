@@ -13,7 +13,7 @@ from resilient_sse.testing._steps import Live, News, comment, event, retry
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from resilient_sse.testing._request import RecordedRequest
 
@@ -42,6 +42,8 @@ class HistoryServer(ScriptedServer):
         retry: Milliseconds for a ``retry`` field at the beginning of every connection.
         max_events_per_connection: End a connection after so many events.
         ending: How it ends then.
+        headers: Added to every response, as for `Connection`.
+        port: Where to listen, at 127.0.0.1; 0 for any free port.
         ssl_context: Speak TLS with it.
     """
 
@@ -53,15 +55,18 @@ class HistoryServer(ScriptedServer):
         retry: int | None = None,
         max_events_per_connection: int | None = None,
         ending: Ending = Ending.CLEAN,
+        headers: Mapping[str, str | None] | None = None,
+        port: int = 0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(then=self._replay, ssl_context=ssl_context)
+        super().__init__(then=self._replay, port=port, ssl_context=ssl_context)
         self._history = _History()
         self._from_start = unknown == "start"
         self._heartbeat = heartbeat
         self._retry = retry
         self._max_events = max_events_per_connection
         self._ending = ending
+        self._headers = headers
 
     @property
     def history(self) -> list[ServerSentEvent]:
@@ -89,7 +94,7 @@ class HistoryServer(ScriptedServer):
         start = self._history.position(request.last_event_id, from_start=self._from_start)
         replay = _Replay(self._history, start, self._heartbeat, self._max_events)
         opening = () if self._retry is None else (retry(self._retry),)
-        return Connection(*opening, replay, ending=self._ending)
+        return Connection(*opening, replay, ending=self._ending, headers=self._headers)
 
 
 class _History:

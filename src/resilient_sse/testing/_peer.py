@@ -8,7 +8,9 @@ import selectors
 import socket
 import ssl
 import struct
+from collections import deque
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from resilient_sse.testing._alarm import Alarm
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "Gone", "Peer"]
 
 _T = TypeVar("_T")
+_MOST_READS = 100  # what a socket may have received, and no more of a flood
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _RESET_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -114,6 +117,10 @@ class Peer:
 
     def close(self) -> None:
         """Free everything; the client sees FIN, or RST after `reset`."""
+        # The system sends RST, too, if there are bytes that were never read.
+        unread = iter(partial(self._socket.recv, 65536), b"")
+        with contextlib.suppress(OSError):
+            deque(islice(unread, _MOST_READS), maxlen=0)
         self._selector.close()
         self._alarm.close()
         self._socket.close()

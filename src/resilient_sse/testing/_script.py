@@ -7,7 +7,7 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
-from resilient_sse.testing._steps import Forever, Live
+from resilient_sse.testing._steps import Forever, Live, check_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -83,6 +83,7 @@ class Connection:
 
     Raises:
         ValueError: The combination cannot be put on the wire.
+        TypeError: One of the steps is none, or the ending or the framing is no member of its enum.
     """
 
     def __init__(  # noqa: PLR0913 - each is one word of the story
@@ -99,9 +100,12 @@ class Connection:
         after_headers: float = 0.0,
         keep_alive: bool = False,
     ) -> None:
+        check_steps(steps)
+        _check_member(Ending, ending)
+        _check_member(Framing, framing or Framing.CHUNKED)
         self.steps = steps
         self.status = status
-        self.headers = dict(headers or {})
+        self.headers: dict[str, str | None] = dict(headers or {})
         self.ending = ending
         self.chunk_size = chunk_size
         self.gzip = gzip
@@ -109,7 +113,7 @@ class Connection:
         self.before_headers = before_headers
         self.after_headers = after_headers
         self.keep_alive = keep_alive
-        self.framing = framing or self._usual_framing()
+        self.framing: Framing = framing or self._usual_framing()
         self._check()
 
     def __repr__(self) -> str:
@@ -137,6 +141,11 @@ class Connection:
         return any(isinstance(step, Forever | Live) for step in self.steps)
 
 
+def _check_member(kind: type[Enum], given: object) -> None:
+    if not isinstance(given, kind):
+        raise TypeError(f"expected a member of {kind.__name__}, not {given!r}")
+
+
 ScriptEntry: TypeAlias = "Connection | Callable[[RecordedRequest], Connection]"
 """An answer, or a function that decides on it from the recorded request."""
 
@@ -147,15 +156,22 @@ class Script:
     Args:
         entries: One for every request.
         then: What answers when they are used up; 204 by default, so that clients stop.
+
+    Raises:
+        TypeError: One of them is neither a connection nor a function.
     """
 
     def __init__(self, entries: Iterable[ScriptEntry], then: ScriptEntry | None) -> None:
         self._entries = deque(entries)
         self._then = then or Connection(status=204)
         self._lock = threading.Lock()
+        for entry in (*self._entries, self._then):
+            _check_entry(entry)
 
     def add(self, *entries: ScriptEntry) -> None:
         """Put entries at the end."""
+        for entry in entries:
+            _check_entry(entry)
         with self._lock:
             self._entries.extend(entries)
 
@@ -171,7 +187,20 @@ class Script:
         """Use up the next entry."""
         with self._lock:
             entry = self._entries.popleft() if self._entries else self._then
-        return entry if isinstance(entry, Connection) else entry(request)
+        answer = entry if isinstance(entry, Connection) else entry(request)
+        _check_answer(answer, entry)
+        return answer
+
+
+def _check_answer(answer: object, entry: ScriptEntry) -> None:
+    if not isinstance(answer, Connection):
+        raise TypeError(f"{entry!r} must return a Connection, not {answer!r}")
+
+
+def _check_entry(entry: object) -> None:
+    if not isinstance(entry, Connection) and not callable(entry):
+        msg = f"a script is made of Connection(...) and functions that return one, not {entry!r}"
+        raise TypeError(msg)
 
 
 def _is_refusal(entry: ScriptEntry) -> bool:

@@ -42,12 +42,14 @@ class ScriptedServer:
     ```
 
     It is a context manager, plain and async. An exception raised by a function in the script
-    (a failed assertion, say) is raised again at the end of the block.
+    (a failed assertion, say) is raised again at the end of the block. If the block itself failed,
+    its exception gets a note about the other one.
 
     Args:
         script: An answer for every request, in order: a `Connection`, or a function that makes
             one from the `RecordedRequest`.
         then: What answers when the script is used up; 204 by default, so that clients stop.
+        port: Where to listen, at 127.0.0.1; 0 for any free port.
         ssl_context: Speak TLS with it (a context for the server's side).
     """
 
@@ -56,6 +58,7 @@ class ScriptedServer:
         script: Iterable[ScriptEntry] = (),
         *,
         then: ScriptEntry | None = None,
+        port: int = 0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self.errors: list[Exception] = []
@@ -64,14 +67,14 @@ class ScriptedServer:
         self._log = RequestLog()
         self._reserved: socket.socket | None = None
         self._listener: Listener | None = None
-        self._port = 0
+        self._port = port
         self._connections = 0
 
     # What a client needs
 
     @property
     def port(self) -> int:
-        """The port, the same after a restart; 0 before the first start."""
+        """The port, the same after a restart; before the first start the one asked for."""
         return self._port
 
     @property
@@ -106,7 +109,7 @@ class ScriptedServer:
         Raises:
             TimeoutError: It is another number after ``timeout`` seconds.
         """
-        if self._listener and not self._listener.wait_for(count, timeout):
+        if not (self._listener.wait_for(count, timeout) if self._listener else count == 0):
             raise TimeoutError(
                 f"{self.open_connections} connections are open after {timeout} s, not {count}"
             )
@@ -130,6 +133,7 @@ class ScriptedServer:
         """Begin to listen, at the same port as before.
 
         Raises:
+            OSError: The port is taken.
             RuntimeError: The server is running.
         """
         if self._listener:
@@ -164,8 +168,11 @@ class ScriptedServer:
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self.close()
-        if self.errors and error is None:
+        if not self.errors:
+            return
+        if not isinstance(error, BaseException):
             raise self.errors[0]
+        error.add_note(f"in the script of the server: {self.errors[0]!r}")
 
     async def __aenter__(self) -> Self:
         return await to_thread.run_sync(self.__enter__)

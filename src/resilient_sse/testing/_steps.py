@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = [
     "Forever",
@@ -17,6 +17,7 @@ __all__ = [
     "News",
     "Pause",
     "Step",
+    "check_steps",
     "comment",
     "event",
     "forever",
@@ -97,9 +98,11 @@ def forever(*steps: Step) -> Forever:
 
     Raises:
         ValueError: Without a step there is nothing to repeat.
+        TypeError: One of them is no step.
     """
     if not steps:
         raise ValueError("forever() needs at least one step, for example pause(1)")
+    check_steps(steps)
     return Forever(steps)
 
 
@@ -163,6 +166,18 @@ class Gate(Live):
     def take(self) -> Sequence[bytes] | None:
         """Nothing to send; the step is over once the gate is open."""
         return None if self._opened else ()
+
+
+def check_steps(steps: Iterable[object]) -> None:
+    """Refuse what is no step where the script is written, not where it is performed.
+
+    Raises:
+        TypeError: One of them is none.
+    """
+    for step in steps:
+        if not isinstance(step, bytes | Pause | Forever | Live):
+            msg = f"a step is made by event(), comment(), raw(), pause()..., and {step!r} is none"
+            raise TypeError(msg)
 
 
 Step: TypeAlias = "bytes | Pause | Forever | Live"

@@ -125,9 +125,11 @@ def _patience(request: httpx.Request) -> float:
 
 def _response(connection: Connection, stream: SyncBody | AsyncBody) -> httpx.Response:
     version = f"HTTP/{connection.http_version}".encode()
+    # As bytes, in UTF-8, as the server sends them: httpx would encode text as ASCII.
+    fields = header_fields(connection).items()
     return httpx.Response(
         connection.status,
-        headers=header_fields(connection),
+        headers=[(name.encode(), value.encode()) for name, value in fields],
         stream=stream,
         extensions={"http_version": version},
     )

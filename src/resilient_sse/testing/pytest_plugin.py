@@ -29,6 +29,7 @@ class ServerFactory(Protocol):
         script: Iterable[ScriptEntry] = (),
         *,
         then: ScriptEntry | None = None,
+        port: int = 0,
         ssl_context: ssl.SSLContext | None = None,
     ) -> ScriptedServer:
         """Start a `ScriptedServer`; it is closed at the end of the test."""
@@ -46,9 +47,10 @@ def sse_server() -> Iterator[ServerFactory]:
             script: Iterable[ScriptEntry] = (),
             *,
             then: ScriptEntry | None = None,
+            port: int = 0,
             ssl_context: ssl.SSLContext | None = None,
         ) -> ScriptedServer:
-            server = ScriptedServer(script, then=then, ssl_context=ssl_context)
+            server = ScriptedServer(script, then=then, port=port, ssl_context=ssl_context)
             return stack.enter_context(server)
 
         yield start

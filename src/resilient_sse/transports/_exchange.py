@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,14 @@ async def _send(
 
 
 class Body(BodyBase[AsyncioStream], httpx.AsyncByteStream):
-    """The body of a response, as raw bytes; an iterator, so that a read is one coroutine."""
+    """The body of a response, as raw bytes; an iterator, so that a read is one coroutine.
+
+    Attributes:
+        outlasts_cancellation: Whether a read that is cancelled leaves the connection as it is: it
+            has taken nothing, so that the next one can go on. httpx expects that it is closed.
+    """
+
+    outlasts_cancellation = False
 
     def __aiter__(self) -> Self:
         return self
@@ -69,7 +77,8 @@ class Body(BodyBase[AsyncioStream], httpx.AsyncByteStream):
                 if chunk := framing.feed(stream.take()):
                     return chunk
         except BaseException as error:
-            self._broken_by(error)
+            if not (self.outlasts_cancellation and isinstance(error, asyncio.CancelledError)):
+                self._broken_by(error)
             raise
         self._check_end()
         raise StopAsyncIteration

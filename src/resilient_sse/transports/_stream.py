@@ -138,15 +138,16 @@ class AsyncioStream(asyncio.Protocol):
 
     def wait(self, seconds: float | None) -> asyncio.Future[None]:
         """Return what is done when there is something to `take`; the first half of `read`."""
-        if self._reading is not None and not self._reading.done():
+        before = self._reading
+        if before is not None and not before.done():
             raise RuntimeError("another task is reading from this connection")
         reading = self._reading = Arrival(loop=self._loop)
         if seconds is None:
             self._deadline = math.inf
-        else:
+        elif before is None or not before.cancelled():  # else this wait goes on with that one
             self._deadline = self._loop.time() + seconds
-            if self._deadline < self._due:
-                self._arm()
+        if self._deadline < self._due:
+            self._arm()
         return reading
 
     def take(self) -> bytes:

@@ -40,8 +40,13 @@ class TickingServer(HistoryServer):
         unknown: Literal["start", "now"] = "start",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(unknown=unknown, heartbeat=max(0.5, 0.5 / rate), retry=200)
-        self._port = port
+        super().__init__(
+            unknown=unknown,
+            heartbeat=max(0.5, 0.5 / rate),
+            retry=200,
+            headers={"Cache-Control": "no-cache"},
+            port=port,
+        )
         self._began = began
         self._rate = rate
         self._number = first - 1
