@@ -4,7 +4,7 @@ As in `exactly_once_sqlite.py`, the cursor is saved in the same transaction as w
 The row of the cursor is locked by that transaction and must still say what it said when this
 replica read it; a replica that was stopped for a while, and replaced, finds that it does not.
 
-    python exactly_once_postgresql.py https://example.com/events "dbname=orders"
+    python examples/exactly_once_postgresql.py https://example.com/events "dbname=orders"
 """
 
 from __future__ import annotations

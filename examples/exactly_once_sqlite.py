@@ -3,7 +3,7 @@
 The cursor is saved in the same transaction as what the event does: either both are in the
 database or neither is. The source needs no cursor store; it starts from what the database has.
 
-    python exactly_once_sqlite.py https://example.com/events orders.db
+    python examples/exactly_once_sqlite.py https://example.com/events orders.db
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Start it several times, on one machine or on many. Each stream is read by one re
 stop it or unplug it, and the others go on from where it was. Everything that is handled is
 appended to a file, with the fencing token of the grant under which it was.
 
-    python replicas.py redis://localhost handled.log 10 https://example.com/events ...
+    python examples/replicas.py redis://localhost handled.log 10 https://example.com/events ...
 """
 
 from __future__ import annotations

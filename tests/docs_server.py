@@ -6,7 +6,7 @@ A stream of nine events, numbered by their ids: every connection sends the three
 - ``/chat``: tokens as a language model streams them, then ``[DONE]``;
 - ``/lines``: three lines of newline-delimited JSON;
 - ``/flaky``: 503 with ``Retry-After: 1`` to the first request, then the stream;
-- ``/private``: 401 without an ``Authorization`` header, else the stream;
+- ``/private``: 401 without the header ``Authorization: Bearer fresh``, else the stream;
 - ``/page``: 200, but a web page;
 - ``/missing``: 404.
 """
@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "/flaky" if not self.server.flaky_is_up:
                 self.server.flaky_is_up = True
                 self._send(503, "text/plain", b"starting\n", ("Retry-After", "1"))
-            case "/private" if "Authorization" not in self.headers:
+            case "/private" if self.headers.get("Authorization") != "Bearer fresh":
                 self._send(401, "text/plain", b"who are you?\n")
             case "/page":
                 self._send(200, "text/html", b"<title>Not a stream</title>")

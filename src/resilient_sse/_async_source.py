@@ -80,12 +80,19 @@ class ReconnectingEventSource(Source):
         return await self._pull(self._session.take)
 
     def batches(self) -> Batches:
-        """Iterate lists of the events that came in together, for high-volume consumers."""
+        """Iterate lists of the events that came in together, for high-volume consumers.
+
+        No list is empty. With ``auto_ack`` asking for the next list acknowledges all of the one
+        before. It raises what iterating the source raises.
+        """
         self._check_inside("async with")
         return Batches(self._pull, self._session.take_batch)
 
     async def aclose(self) -> None:
-        """Close for good, from any task and in any state; the iteration ends normally."""
+        """Close for good, from any task and in any state; the iteration ends normally.
+
+        Nothing is delivered after it. It may be called again.
+        """
         self._session.close("closed", self._now())
         self._interrupt()
         if not self._pulling:  # else the task that pulls cleans up as it leaves

@@ -74,7 +74,7 @@ class Failure:
         retry_after: Seconds, from the ``Retry-After`` header in either form (RFC 9110 10.2.3).
         server_retry: Seconds, from the last ``retry`` field of the stream.
         method: The HTTP method that was sent.
-        last_event_id: The cursor in force.
+        last_event_id: The cursor in force ("" for none).
         progress: Whether the connection that ended had made progress: dispatched an event or
             stayed open for ``reset_after`` seconds.
         permanent: Whether the exception says by itself that trying again is useless, for example
@@ -97,9 +97,9 @@ class Failure:
     def retryable(self) -> bool:
         """The library's own view of whether trying again can help.
 
-        Yes for transport faults, ends, idle connections and the statuses 408, 425, 429 and 5xx;
-        no for other statuses, a wrong content type, an event that is too large and a request
-        that is not safe to repeat.
+        Yes for the kinds CONNECT, TIMEOUT, TRANSPORT, ENDED, IDLE and CURSOR (unless
+        ``permanent``), and for the statuses 408, 425, 429 and 5xx. No for other statuses, a wrong
+        content type, an event that is too large, a request that is not safe to repeat, and a gap.
         """
         if self.kind is FailureKind.STATUS:
             return self.status_code in _TRANSIENT_STATUSES or self.status_code in _SERVER_ERRORS

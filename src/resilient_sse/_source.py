@@ -31,6 +31,9 @@ _DEFAULT_CURSOR_POLICY = ExponentialBackoff(wait_initial=0.1, wait_max=5.0, time
 class Source:
     """An event stream that is read for as long as it takes, over as many connections as it takes.
 
+    It is a context manager, and inside its block an iterator of `ServerSentEvent`. A source is
+    used once, by one consumer.
+
     Args:
         url: The stream's URL, ``http://`` or ``https://``; or a path below the ``base_url`` of a
             client that has one.
@@ -39,19 +42,22 @@ class Source:
         method: The HTTP method.
         headers: Headers, as in httpx. A ``Last-Event-ID`` among them is the first cursor.
         params: Query parameters, as in httpx: they replace the URL's own.
-        content: A body, as str or bytes.
+        content: A body, as str or bytes; no iterator, because every attempt sends it anew.
         json: A body, as JSON.
         data: A body, as form fields.
         auth: Authentication, as in httpx.
         prepare_request: Called before every attempt with the built request and the `Attempt`;
             may change the request or return another. For fresh tokens and changed URLs. May be a
-            coroutine function in the asynchronous source.
-        connect_timeout: Seconds to a response's headers.
+            coroutine function in the asynchronous source. An error of the HTTP library that it
+            raises counts as a failure of the attempt; any other reaches the consumer.
+        connect_timeout: Seconds that one attempt may take up to the response's headers:
+            ``prepare_request``, connecting, TLS and redirects included.
         idle_timeout: Seconds without a single byte (comments count) after which the connection
             counts as lost. None: never.
-        last_event_id: The first cursor.
-        cursor: A store that keeps the cursor beyond this process; what it has saved comes before
-            ``last_event_id``.
+        last_event_id: The first cursor, which the first attempt sends as ``Last-Event-ID``; ""
+            for none.
+        cursor: A store that keeps the cursor beyond this process. What it has saved is used
+            instead of ``last_event_id``.
         cursor_key: The key in the store; "" for the URL.
         cursor_policy: Decides, like ``policy``, when a cursor store that failed is tried again;
             meanwhile events keep flowing. When it gives up, or the store has a bug, the consumer
@@ -62,20 +68,22 @@ class Source:
         max_unacked: How many events may be delivered beyond the saved cursor; then the source
             waits for an acknowledgement, or for the store, before it hands out more. It is also
             how many events can come again after a crash.
-        dedupe: Drop an event whose id is among this many ids delivered last.
-        gap: Names the event, if the server has one, that says that it cannot replay everything.
+        dedupe: Drop an event whose own ``id`` is among this many ids delivered last; 0: drop none.
+        gap: A predicate: true for the event, if the server has one, that says that it cannot
+            replay everything.
         on_gap: What to do after such an event, or when the server refuses to resume with a 4xx
             that ``policy`` does not retry: "give up", or "continue" from now, without a cursor.
         policy: Decides after a failure how long to wait, or to give up. By default
             ``ExponentialBackoff()``, which never gives up on what may pass.
         reset_after: Seconds of open connection that count as progress even without an event.
-        retry_unsafe: Whether to send a POST or PATCH again although the server may have acted on
-            it and there is no cursor to resume from.
-        decoder: What makes the decoder of each connection.
+        retry_unsafe: Whether to send a POST, a PATCH or another request that is not idempotent
+            again, although the server may have acted on it and there is no cursor to resume from.
+        decoder: The class, or any callable, that makes the decoder of each connection.
         max_event_size: The bytes that one event may take, comments included; None for no limit. By
             default 16 MiB.
-        until: The stream ends after the first event for which this is true.
-        hooks: Plain callables that get every lifecycle event.
+        until: A predicate: the stream ends after the first event for which it is true, which is
+            delivered too.
+        hooks: Plain callables that get every `LifecycleEvent`.
 
     Raises:
         TypeError: If an argument has the wrong type, for example a coroutine function as a hook.

@@ -84,13 +84,18 @@ class SyncReconnectingEventSource(Source):
             return self._pull(self._session.take)
 
     def batches(self) -> SyncBatches:
-        """Iterate lists of the events that came in together, for high-volume consumers."""
+        """Iterate lists of the events that came in together, for high-volume consumers.
+
+        No list is empty. With ``auto_ack`` asking for the next list acknowledges all of the one
+        before. It raises what iterating the source raises.
+        """
         self._check_inside("with")
         return SyncBatches(self._pull, self._session.take_batch)
 
     def close(self) -> None:
         """Close for good, from any thread; the iteration ends normally.
 
+        Nothing is delivered after it. It may be called again.
         A blocked read ends at once; a wait before the next attempt ends when it expires.
         """
         if not self._entered:

@@ -14,8 +14,9 @@ SSEError(httpx.TransportError)
 └── GiveUpError        .failure, .failures, .url, .last_event_id; __cause__ is the last error
 ```
 
-`GiveUpError` is the one thing a consumer of a `ReconnectingEventSource` catches. The others are
-what it reports: as its cause, in its failures, and to hooks.
+`GiveUpError` is what a consumer of a source catches, and `CursorError` if it has a cursor store.
+`connect_sse` and `aconnect_sse` raise `ContentTypeError`, and every decoder `EventTooLarge`. The
+others are what a `GiveUpError` reports: as its cause and in its failures.
 """
 
 from __future__ import annotations
@@ -155,7 +156,10 @@ class GapError(SSEError):
 
 
 class CursorError(SSEError):
-    """A cursor store failed; the stream itself did not.
+    """A cursor store failed for good; the stream itself did not.
+
+    Raised when the block is entered (the cursor cannot be loaded) or while iterating (it cannot be
+    saved), once ``cursor_policy`` gives up or the store has a bug. `LeaseLost` is one.
 
     Args:
         message: What was tried.
@@ -168,7 +172,11 @@ class CursorError(SSEError):
 
 
 class GiveUpError(SSEError):
-    """The policy decided to stop trying.
+    """The policy decided to stop trying, or the source may not or cannot go on.
+
+    Its ``__cause__`` is the last error: `UnsafeRetry` for a request that is not safe to repeat,
+    `GapError` or a `StatusError` for a server that cannot replay, else what broke the stream. The
+    iteration has ended. To go on later, make another source with ``last_event_id``.
 
     Attributes:
         failure (Failure): The last failure.

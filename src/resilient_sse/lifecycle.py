@@ -224,7 +224,7 @@ class Closed(LifecycleEvent):
     """The source is done; nothing comes after this.
 
     Attributes:
-        reason: "closed" (by the program), "no content" (204), "until" (the predicate held) or
+        reason: "closed" (by the program), "no content" (204), "until" (the predicate was true) or
             "gave up".
     """
 

@@ -35,6 +35,9 @@ class ExponentialBackoff:
     multiplied by a random factor from 1 to ``1 + wait_jitter``. The jitter goes upward only and
     also applies at the cap, so that a thousand clients of one server never come back together.
 
+    It gives up on a failure that is not `Failure.retryable`, unless its status is among
+    ``retry_statuses``, and when ``attempts`` or ``timeout`` say so.
+
     Attributes:
         attempts: Give up at this many failures in one outage; None: never for that reason.
         timeout: Give up when the next wait would end after this many seconds of outage; None:
@@ -43,13 +46,15 @@ class ExponentialBackoff:
         wait_max: Seconds that the exponential part never exceeds.
         wait_exp_base: What the wait is multiplied by after each further failure.
         wait_jitter: How much longer than computed a wait may be, as a share: 1.0 for up to twice.
-        retry_after_max: Seconds above which a ``Retry-After`` header is not followed.
-        server_retry_max: Seconds above which a ``retry`` field is not followed.
+        retry_after_max: The most seconds that a ``Retry-After`` header can ask for: a larger value
+            counts as this one.
+        server_retry_max: The same for a ``retry`` field.
         retry_statuses: HTTP statuses to retry although they are not `Failure.retryable`.
 
     Raises:
-        ValueError: If a number is negative or not finite, or ``attempts`` or ``wait_exp_base`` is
-            below 1.
+        ValueError: If a number is negative or not finite, ``wait_exp_base`` is below 1, or
+            ``attempts`` is no whole number of at least 1.
+        TypeError: If ``retry_statuses`` is no set.
     """
 
     attempts: int | None = None
@@ -116,16 +121,17 @@ _NUMBERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ServerRetry:
-    """The browser's rule (WHATWG HTML 9.2.3): the server's retry time exactly, no growth.
+    """The browser's rule (WHATWG HTML 9.2.3): the server's retry time, no growth, no jitter.
 
-    Transport failures and ends are retried for ever; any HTTP error is final. A server that asks
-    for 0 gets the default. From the tenth failure in a row without progress on none is asked more
-    than ten times a second, because a stream that is accepted and dropped at once would otherwise
-    be a busy loop.
+    Transport failures and ends are retried for ever; any status but 200 and 204 is final. A server
+    that asks for 0 gets the default. From the tenth failure in a row without progress on none is
+    asked more than ten times a second, because a stream that is accepted and dropped at once would
+    otherwise be a busy loop.
 
     Attributes:
         default: Seconds to wait until the server has sent a ``retry`` field.
-        server_retry_max: Seconds above which a ``retry`` field is not followed.
+        server_retry_max: The most seconds that a ``retry`` field can ask for: a larger value counts
+            as this one.
 
     Raises:
         ValueError: If a number is not positive and finite.

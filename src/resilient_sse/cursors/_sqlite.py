@@ -110,7 +110,7 @@ class SQLiteCursorStore:
 
         Raises:
             CursorError: If the file cannot be used; it says what to do.
-            sqlite3.Error: If the file cannot be used for now.
+            sqlite3.Error: (of ``sqlite3``) If the file cannot be used for now, but may be soon.
         """
         try:
             self._flush_all()
@@ -132,8 +132,9 @@ class SQLiteCursorStore:
         """Note the cursor, to be written soon; may be called anywhere, an event loop included.
 
         Raises:
-            sqlite3.Error: If the write before failed. This cursor is noted all the same.
-            ValueError: If this is no text that can be encoded.
+            sqlite3.Error: (of ``sqlite3``) If the write before failed. This cursor is noted all the
+                same.
+            ValueError: If the key or the id cannot be encoded as UTF-8.
         """
         (key + last_event_id).encode()  # else the writer could not write those of others either
         if not self._writer.running:  # closed, or it stayed with the parent of this process
@@ -146,7 +147,7 @@ class SQLiteCursorStore:
         """Write now what was saved, and wait until it is on the disk.
 
         Raises:
-            sqlite3.Error: If it cannot be written; it will be tried again.
+            sqlite3.Error: (of ``sqlite3``) If it cannot be written; it will be tried again.
         """
         self._writer.flush()
 
@@ -160,7 +161,7 @@ class SQLiteCursorStore:
         """Write what was saved and end the thread; the next `save` would start another.
 
         Raises:
-            sqlite3.Error: If it cannot be written.
+            sqlite3.Error: (of ``sqlite3``) If it cannot be written.
         """
         self._finalizer.detach()
         self._writer.close()

@@ -1,8 +1,8 @@
 """Hooks that report to structlog, OpenTelemetry and Prometheus.
 
 Each of them is an ordinary hook: pass it in a source's ``hooks``. A library is imported only when
-its hook is made. None of them is called for an event of the stream: they read the open
-connections' totals when somebody asks for the figures.
+its hook is made. None of them is called for an event of the stream: the hooks for metrics read the
+totals of the open connections when the metrics are collected.
 """
 
 from resilient_sse.instrumentation._opentelemetry import OpenTelemetryHook

@@ -35,8 +35,8 @@ class StructlogHook:
     (1) info if this side ended the connection.
     (2) error if the source does not go on after the gap, or the store is not tried again.
 
-    A gap has a ``status_code`` only if the server refused the cursor. The failure of a store has a
-    ``delay`` besides if the store is tried again.
+    A gap has a ``status_code`` only if the server refused the cursor. The failure of a store also
+    has a ``delay`` if the store is tried again.
 
     The keys of a failure are ``kind``, ``error``, ``failed_attempt``, ``outage_seconds`` and, if
     the server answered, ``status_code``.
