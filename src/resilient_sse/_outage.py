@@ -28,6 +28,8 @@ class Outage:
         current: The failure of the last attempt or connection; None while one is under way.
         cause: The exception that ``current`` was made from.
         server_retry: Seconds, from the stream's last ``retry`` field.
+        method: The method of the request that was sent last.
+        sent: Whether this attempt has come to send its request.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -38,6 +40,7 @@ class Outage:
         self.end()
         self.current: Failure | None = None
         self.cause: BaseException | None = None
+        self.sent = False
         self._acted = False
 
     def end(self) -> None:
@@ -51,6 +54,11 @@ class Outage:
         if self._began is None:
             self._began = now
         self.current = None
+        self.sent = False
+
+    def sending(self, method: str) -> None:
+        """Note that the request of this attempt is about to be sent."""
+        self.method, self.sent = method.upper(), True
 
     def note(
         self, error: BaseException, now: float, *, cursor: str, progress: bool | None = None
@@ -79,7 +87,7 @@ class Outage:
         if self._began is None:
             self._began = now
         self.count += 1
-        self._acted = verdict.acted
+        self._acted = self.sent and verdict.acted
         self.cause = error
         self.current = Failure(
             error=error,

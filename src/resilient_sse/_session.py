@@ -183,7 +183,7 @@ class Session:
 
     def sending(self, method: str) -> None:
         """Note the method of the request that is about to be sent."""
-        self._outage.method = method.upper()
+        self._outage.sending(method)
 
     def connected(self, status_code: int, headers: Mapping[str, str], now: float) -> bool:
         """Note that the server agreed.
@@ -303,7 +303,9 @@ class Session:
         if self._retry_at is not None:
             return max(self._retry_at - now, 0.0)
         delay = checked(self._settings.policy(failure), self._settings.policy)
-        if delay is None and self._gaps.refused(failure, self._attempt.last_event_id):
+        # A failure of `prepare_request`, say of a token's server, is no answer to the cursor.
+        resumed_from = self._attempt.last_event_id if self._outage.sent else ""
+        if delay is None and self._gaps.refused(failure, resumed_from):
             self._delivery.forget_cursor()
             delay = 0.0
         if delay is None or self.finished:  # a policy or a hook may close the source, too

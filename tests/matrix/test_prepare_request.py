@@ -173,3 +173,37 @@ def test_one_that_cannot_reach_the_token_server(home: World) -> None:
     got = home.run(Connection(ONE), prepare_request=flaky)
     assert got.data == ["one"]
     assert got.kinds == ["connect", "ended"]
+
+
+def _token_server_says(status: int) -> httpx.HTTPStatusError:
+    request = httpx.Request("GET", "http://tokens.invalid/")
+    response = httpx.Response(status, request=request)
+    return httpx.HTTPStatusError(str(status), request=request, response=response)
+
+
+@pytest.mark.parametrize("on_gap", ["continue", "give up"])
+def test_a_status_of_the_token_server_is_no_answer_to_the_cursor(home: World, on_gap: str) -> None:
+    """It gives up on a 404 of that server, and takes it for no gap of the stream."""
+
+    def refused(_request: Any, attempt: Attempt) -> None:
+        if attempt.cursor:
+            raise _token_server_says(404)
+
+    got, error = home.give_up(Connection(ONE), prepare_request=refused, on_gap=on_gap)
+    assert error.failure.status_code == 404
+    assert error.last_event_id == "1"
+    assert "GapDetected" not in got.recorder.names
+
+
+def test_a_post_that_was_not_sent_may_be_tried_again(home: World) -> None:
+    """The token server's time-out says nothing of what the stream's server did."""
+    calls: list[Attempt] = []
+
+    def slow(_request: Any, attempt: Attempt) -> None:
+        calls.append(attempt)
+        if len(calls) == 1:
+            raise httpx.ReadTimeout("no token in time")
+
+    got = home.run(Connection(ONE), prepare_request=slow, method="POST", content="x")
+    assert got.data == ["one"]
+    assert got.kinds == ["timeout", "ended"]
