@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from resilient_sse.transports._dial import addresses_of
 from resilient_sse.transports._sockets import RECEIVED_AT_ONCE, is_readable, limit_reads, shut_down
 from resilient_sse.transports._tls import TLS
 
 if TYPE_CHECKING:
     import socket
     import ssl
-
-    from resilient_sse.transports._dial import Dial
 
 __all__ = ["SyncStream"]
 
@@ -34,7 +31,7 @@ _OURS: Final = (None, errno.EAGAIN)
 class SyncStream:
     """A connection, in the shape of ``httpcore.NetworkStream``.
 
-    It raises httpx's exceptions. `connect` makes one. It belongs to one thread, but for `abort`.
+    It raises httpx's exceptions. `Dial` makes one. It belongs to one thread, but for `abort`.
     """
 
     __slots__ = ("__weakref__", "_aborted", "_limit", "_sock", "_tls", "_unread")
@@ -46,29 +43,6 @@ class SyncStream:
         self._tls: TLS | None = None
         self._unread = b""
         self._aborted = False
-
-    @classmethod
-    def connect(
-        cls, dial: Dial, where: tuple[str, int] | str, within: float | None = None
-    ) -> SyncStream:
-        """Open a connection.
-
-        Args:
-            dial: What connects.
-            where: Host and port, or the path of a Unix domain socket.
-            within: Seconds; None for no limit.
-
-        Raises:
-            httpx.ConnectError: It cannot be opened.
-            httpx.ConnectTimeout: Nor within this time.
-        """
-        until = math.inf if within is None else monotonic() + within
-        try:
-            return cls(dial.connect(addresses_of(where), until))
-        except TimeoutError as error:
-            raise httpx.ConnectTimeout(f"no connection within {within} s") from error
-        except (OSError, UnicodeError) as error:
-            raise httpx.ConnectError(str(error)) from error
 
     # -- Reading -------------------------------------------------------------------------------
 

@@ -11,10 +11,9 @@ from weakref import WeakSet
 
 import httpx
 
-from resilient_sse.transports._dial import Dial
 from resilient_sse.transports._dialogue import is_repeatable, origin_of
+from resilient_sse.transports._sync_dial import Dial
 from resilient_sse.transports._sync_exchange import Limits, exchange
-from resilient_sse.transports._sync_stream import SyncStream
 from resilient_sse.transports._tls import client_context
 from resilient_sse.transports._wire import wire_of
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from resilient_sse.transports._dialogue import Origin
     from resilient_sse.transports._sockets import SocketOption
+    from resilient_sse.transports._sync_stream import SyncStream
     from resilient_sse.transports._wire import Wire
 
 __all__ = ["SyncTransport"]
@@ -118,7 +118,7 @@ class SyncTransport(httpx.BaseTransport):
         if wire is not None:
             wire.runs_over(dial)
         where = self._uds or (origin.host, origin.port)
-        stream = SyncStream.connect(dial, where, limits.of("connect"))
+        stream = dial.connect(where, limits.of("connect"))
         with self._lock:
             self._streams.add(stream)
         return stream

@@ -7,47 +7,30 @@ whose IPv6 leads nowhere costs that long, not the whole timeout.
 from __future__ import annotations
 
 import errno
-import itertools
+import math
 import os
 import selectors
 import socket
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
+import httpx
+
+from resilient_sse.transports._addresses import addresses_of
 from resilient_sse.transports._sockets import shut_down
+from resilient_sse.transports._sync_stream import SyncStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from resilient_sse.transports._addresses import Address
     from resilient_sse.transports._sockets import SocketOption
 
-__all__ = ["Address", "Dial", "addresses_of"]
-
-Address: TypeAlias = tuple[int, Any]
-"""An address family, and an address as this family writes it."""
+__all__ = ["Dial"]
 
 _HEAD_START: Final = 0.25
 _TCP: Final = (socket.AF_INET, socket.AF_INET6)
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, getattr(errno, "WSAEWOULDBLOCK", 0)})
-
-
-def addresses_of(where: tuple[str, int] | str) -> list[Address]:
-    """Find the addresses of a host and port, or of the path of a Unix domain socket.
-
-    Those of the preferred family and of the other one take turns (RFC 8305 4).
-
-    Raises:
-        OSError: If the name cannot be resolved.
-        UnicodeError: If it cannot be a name.
-    """
-    if isinstance(where, str):
-        return [(socket.AF_UNIX, where)]
-    found = socket.getaddrinfo(*where, type=socket.SOCK_STREAM)
-    preferred = found[0][0]
-    first = [(family, address) for family, *_, address in found if family == preferred]
-    others = [(family, address) for family, *_, address in found if family != preferred]
-    turns = itertools.zip_longest(first, others)
-    return [address for turn in turns for address in turn if address is not None]
 
 
 class Dial:
@@ -71,7 +54,26 @@ class Dial:
         for sock in tuple(self._pending):
             shut_down(sock)
 
-    def connect(self, addresses: Sequence[Address], until: float) -> socket.socket:
+    def connect(self, where: tuple[str, int] | str, within: float | None = None) -> SyncStream:
+        """Open a connection.
+
+        Args:
+            where: Host and port, or the path of a Unix domain socket.
+            within: Seconds; None for no limit.
+
+        Raises:
+            httpx.ConnectError: It cannot be opened.
+            httpx.ConnectTimeout: Nor within this time.
+        """
+        until = math.inf if within is None else monotonic() + within
+        try:
+            return SyncStream(self.race(addresses_of(where), until))
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(f"no connection within {within} s") from error
+        except (OSError, UnicodeError) as error:
+            raise httpx.ConnectError(str(error)) from error
+
+    def race(self, addresses: Sequence[Address], until: float) -> socket.socket:
         """Return a socket that is connected to one of the addresses.
 
         Args:
