@@ -9,8 +9,6 @@ timer for every read costs more than the read.
 from __future__ import annotations
 
 import asyncio
-import functools
-import ipaddress
 import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -23,9 +21,6 @@ from resilient_sse.transports._tls import TLS
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
-
-    from resilient_sse.transports._sockets import SocketOption
 
 __all__ = ["AsyncioStream"]
 
@@ -36,7 +31,7 @@ _MOST_BUFFERED: Final = 64 * 1024
 class AsyncioStream(asyncio.Protocol):
     """A connection, in the shape of ``httpcore.AsyncNetworkStream``.
 
-    It raises httpx's exceptions. `connect` makes one.
+    It raises httpx's exceptions. `dial` makes one.
     """
 
     __slots__ = (
@@ -63,54 +58,6 @@ class AsyncioStream(asyncio.Protocol):
         self._writing: asyncio.Future[None] | None = None
         self._deadline = self._due = math.inf
         self._timer: asyncio.TimerHandle | None = None
-
-    @classmethod
-    async def connect(
-        cls,
-        address: tuple[str, int] | str,
-        *,
-        within: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] = (),
-    ) -> AsyncioStream:
-        """Open a connection.
-
-        Args:
-            address: Host and port, or the path of a Unix domain socket.
-            within: Seconds; None for no limit.
-            local_address: The address to connect from.
-            socket_options: Arguments for ``socket.setsockopt``.
-
-        Raises:
-            httpx.ConnectError: It cannot be opened.
-            httpx.ConnectTimeout: Nor within this time.
-        """
-        stream = cls(asyncio.get_running_loop())
-        try:
-            async with asyncio.timeout(within):
-                await stream._open(address, local_address)
-            for option in socket_options:
-                stream.get_extra_info("socket").setsockopt(*option)
-        except TimeoutError as error:
-            stream.abort()
-            raise httpx.ConnectTimeout(f"no connection within {within:g} s") from error
-        except (OSError, UnicodeError) as error:
-            stream.abort()
-            raise httpx.ConnectError(str(error)) from error
-        return stream
-
-    async def _open(self, address: tuple[str, int] | str, local_address: str | None) -> None:
-        loop = self._loop
-        if isinstance(address, str):
-            await loop.create_unix_connection(lambda: self, address)
-            return
-        host, port = address
-        options: dict[str, Any] = {}
-        if local_address is not None:
-            options["local_addr"] = (local_address, 0)
-        if isinstance(loop, asyncio.BaseEventLoop) and not _is_ip_address(host):
-            options["happy_eyeballs_delay"] = 0.25  # RFC 8305 8; other loops do not have it
-        await loop.create_connection(lambda: self, host, port, **options)
 
     # -- Reading -------------------------------------------------------------------------------
 
@@ -378,15 +325,6 @@ class AsyncioStream(asyncio.Protocol):
             address: Any = self._transport.get_extra_info(_ADDRESSES[info])
             return address if isinstance(address, str) else address[:2]
         return self._transport.get_extra_info("socket") if info == "socket" else None
-
-
-@functools.lru_cache(maxsize=256)
-def _is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _fail(waiter: asyncio.Future[None], error: Exception) -> None:
