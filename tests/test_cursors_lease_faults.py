@@ -30,7 +30,8 @@ from resilient_sse.cursors import (
 )
 from resilient_sse.cursors._keeper import Keeper
 from resilient_sse.cursors._lease_core import Held, Leases, Waiting
-from resilient_sse.cursors._redis import Redis, is_outage
+from resilient_sse.cursors._redis_answers import is_outage
+from resilient_sse.cursors._redis_client import Redis
 from tests.redis_server import RedisServer, needs_redis
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 
 from resilient_sse.cursors import LeaseLost, _lease_core, _scripts
 from resilient_sse.cursors._lease_core import Held, Leases
-from resilient_sse.cursors._redis import Redis
+from resilient_sse.cursors._redis_client import Redis
 from tests.redis_server import RedisServer, needs_redis
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from resilient_sse.cursors._keeper import Keeper, within
 from resilient_sse.cursors._lease import check_ttl, space_of
 from resilient_sse.cursors._lease_core import Held, LeaseLost, Leases
 from resilient_sse.cursors._leased_source import LeasedSource
-from resilient_sse.cursors._redis import Redis, is_outage
+from resilient_sse.cursors._redis_answers import is_outage
+from resilient_sse.cursors._redis_client import Redis
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

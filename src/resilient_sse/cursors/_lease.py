@@ -15,7 +15,8 @@ from anyio import to_thread
 from resilient_sse.cursors._keeper import Keeper, within
 from resilient_sse.cursors._lease_core import Held, Leases
 from resilient_sse.cursors._leased_source import LeasedSource, SyncLeasedSource
-from resilient_sse.cursors._redis import Redis, is_outage
+from resilient_sse.cursors._redis_answers import is_outage
+from resilient_sse.cursors._redis_client import Redis
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import structlog
 
 from resilient_sse.cursors import _scripts
-from resilient_sse.cursors._redis import Identity, cursor_of, text
+from resilient_sse.cursors._identity import Identity
+from resilient_sse.cursors._redis_answers import cursor_of, text
 from resilient_sse.errors import CursorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from resilient_sse.cursors._redis import Redis
+    from resilient_sse.cursors._redis_client import Redis
 
 __all__ = ["LeaseLost"]
 
