@@ -12,7 +12,7 @@ import redis
 
 from resilient_sse import ExponentialBackoff
 from resilient_sse.cursors import LeaseLost, StreamGroup, preferred_owner
-from resilient_sse.cursors._lease_core import Held
+from resilient_sse.cursors._held import Held
 from tests.redis_server import RedisServer, needs_redis
 
 if TYPE_CHECKING:

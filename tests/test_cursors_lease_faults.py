@@ -28,8 +28,9 @@ from resilient_sse.cursors import (
     RedisLease,
     StreamGroup,
 )
+from resilient_sse.cursors._held import Held
 from resilient_sse.cursors._keeper import Keeper
-from resilient_sse.cursors._lease_core import Held, Leases, Waiting
+from resilient_sse.cursors._leases import Leases, Waiting
 from resilient_sse.cursors._redis_answers import is_outage
 from resilient_sse.cursors._redis_client import Redis
 from tests.redis_server import RedisServer, needs_redis

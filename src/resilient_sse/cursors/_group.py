@@ -9,10 +9,11 @@ import anyio
 import structlog
 from anyio import to_thread
 
+from resilient_sse.cursors._held import Held, LeaseLost
 from resilient_sse.cursors._keeper import Keeper, within
 from resilient_sse.cursors._lease import check_ttl, space_of
-from resilient_sse.cursors._lease_core import Held, LeaseLost, Leases
 from resilient_sse.cursors._leased_source import LeasedSource
+from resilient_sse.cursors._leases import Leases
 from resilient_sse.cursors._redis_answers import is_outage
 from resilient_sse.cursors._redis_client import Redis
 

@@ -12,9 +12,10 @@ import anyio
 import structlog
 from anyio import to_thread
 
+from resilient_sse.cursors._held import Held
 from resilient_sse.cursors._keeper import Keeper, within
-from resilient_sse.cursors._lease_core import Held, Leases
 from resilient_sse.cursors._leased_source import LeasedSource, SyncLeasedSource
+from resilient_sse.cursors._leases import Leases
 from resilient_sse.cursors._redis_answers import is_outage
 from resilient_sse.cursors._redis_client import Redis
 
