@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from functools import partial
@@ -15,9 +14,8 @@ from anyio import to_thread
 from resilient_sse.cursors._held import Held
 from resilient_sse.cursors._keeper import Keeper, within
 from resilient_sse.cursors._leased_source import LeasedSource, SyncLeasedSource
-from resilient_sse.cursors._leases import Leases
+from resilient_sse.cursors._leases import leases_of
 from resilient_sse.cursors._redis_answers import is_outage
-from resilient_sse.cursors._redis_client import Redis
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,10 +66,8 @@ class RedisLease:
         ttl: float = 10.0,
         prefix: str = "resilient-sse",
     ) -> None:
-        check_ttl(ttl)
         self.name = name
-        self._redis = Redis(client, timeout=ttl / 4)
-        self._leases = Leases(self._redis, space_of(prefix, name), ttl)
+        self._leases = leases_of(client, prefix, name, ttl)
         self._held: Held | None = None
         self._keeper = Keeper(self._leases)
         self._in_use = self._cut_off = False
@@ -121,7 +117,7 @@ class RedisLease:
                 time.sleep(seconds)
         except BaseException:
             self._in_use = False
-            self._redis.close()
+            self._leases.redis.close()
             raise
         return self._keep()
 
@@ -134,7 +130,7 @@ class RedisLease:
         try:
             self._give_back()
         finally:
-            self._redis.close()
+            self._leases.redis.close()
 
     async def __aenter__(self) -> Self:
         abandoned = self._begin()
@@ -157,7 +153,7 @@ class RedisLease:
             try:
                 await to_thread.run_sync(self._give_back)
             finally:
-                await self._redis.aclose()
+                await self._leases.redis.aclose()
 
     def _begin(self) -> threading.Event:
         """Refuse a second reader; return what to set when the lease is not wanted any more."""
@@ -231,17 +227,3 @@ class RedisLease:
         if self._held is None:
             raise RuntimeError(f"the lease {self.name!r} is held inside its block only")
         return self._held
-
-
-def check_ttl(ttl: float) -> None:
-    """Refuse what is no time for a lease."""
-    if not math.isfinite(ttl) or ttl <= 0:
-        raise ValueError(f"ttl must be a number of seconds above 0, not {ttl!r}")
-
-
-def space_of(prefix: str, name: str) -> str:
-    """Return what the keys begin with; the part in braces puts them into one slot of a cluster."""
-    space = f"{prefix}:{{{name}}}"
-    if not space.partition("{")[2].partition("}")[0]:
-        raise ValueError(f"a name must not be empty, nor begin with '}}': {name!r}")
-    return space

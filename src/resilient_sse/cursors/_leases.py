@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from resilient_sse.cursors import _scripts
 from resilient_sse.cursors._held import Held
 from resilient_sse.cursors._identity import Identity
 from resilient_sse.cursors._redis_answers import cursor_of, text
+from resilient_sse.cursors._redis_client import Redis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from resilient_sse.cursors._redis_client import Redis
 
 # A lease is believed in for this much less than it lasts, for clocks that run at different speeds.
 _SAFETY: Final = 0.05
@@ -144,6 +144,26 @@ class Leases:
     def _until(self) -> float:
         """Return how long what is granted now may be believed in; ask before asking Redis."""
         return self.clock() + self.ttl * (1 - _SAFETY)
+
+
+def leases_of(client: Any, prefix: str, name: str, ttl: float) -> Leases:  # noqa: ANN401 - redis-py's own
+    """Make the leases of one name for a program.
+
+    Args:
+        client: A URL, or a client of redis-py.
+        prefix: What the names of the keys begin with, before the name.
+        name: Of the lease, or of the group of streams.
+        ttl: Seconds that a lease lasts.
+
+    Raises:
+        ValueError: If ``ttl`` is not a positive number, or the name is empty.
+    """
+    if not math.isfinite(ttl) or ttl <= 0:
+        raise ValueError(f"ttl must be a number of seconds above 0, not {ttl!r}")
+    space = f"{prefix}:{{{name}}}"  # the part in braces puts the keys into one slot of a cluster
+    if not space.partition("{")[2].partition("}")[0]:
+        raise ValueError(f"a name must not be empty, nor begin with '}}': {name!r}")
+    return Leases(Redis(client, timeout=ttl / 4), space, ttl)
 
 
 def boottime() -> float:
