@@ -173,14 +173,7 @@ class StreamGroup:
             del self._reading[held.name]
             if held.valid:
                 with anyio.CancelScope(shield=True):
-                    await self._in_thread(self._release, [held])
-
-    def _release(self, held: list[Held]) -> None:
-        try:
-            self._leases.release(held)
-        except Exception as error:
-            if not is_outage(error):
-                raise
+                    await self._in_thread(self._leases.give_back, [held])
 
     async def _in_thread(self, task: Callable[..., T], *words: object) -> T:
         return await to_thread.run_sync(task, *words, limiter=self._threads)

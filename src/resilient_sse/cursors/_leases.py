@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from resilient_sse.cursors import _scripts
 from resilient_sse.cursors._held import Held
 from resilient_sse.cursors._identity import Identity
-from resilient_sse.cursors._redis_answers import cursor_of, text
+from resilient_sse.cursors._redis_answers import cursor_of, is_outage, text
 from resilient_sse.cursors._redis_client import Redis
 
 if TYPE_CHECKING:
@@ -130,6 +130,14 @@ class Leases:
         if given:
             words = [word for one in given for word in (one.name, one.token)]
             self.redis.script(*self.request(_scripts.RELEASE, *words))
+
+    def give_back(self, leases: Iterable[Held]) -> None:
+        """Release, if Redis can be reached; if not, the leases last for their time."""
+        try:
+            self.release(leases)
+        except Exception as error:
+            if not is_outage(error):
+                raise
 
     def meet(self) -> list[str]:
         """Say that this replica is there, and return all that are."""
