@@ -1,4 +1,8 @@
-"""The blocking transport: which connection a request goes out on, and what becomes of it."""
+"""The blocking transport: which connection a request goes out on, and what becomes of it.
+
+`_sync_dial` opens a connection, `_sync_stream` is one, `_sync_exchange` sends a request over it and
+reads the response.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The transport: which connection a request goes out on, and what becomes of it afterwards."""
+"""The transport: which connection a request goes out on, and what becomes of it afterwards.
+
+`_dial` opens a connection, `_stream` is one, `_exchange` sends a request over it and reads the
+response.
+"""
 
 from __future__ import annotations
 
