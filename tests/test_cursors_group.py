@@ -12,7 +12,7 @@ import redis
 
 from resilient_sse import ExponentialBackoff
 from resilient_sse.cursors import LeaseLost, StreamGroup, preferred_owner
-from resilient_sse.cursors._lease_core import Held
+from resilient_sse.cursors._held import Held
 from tests.redis_server import RedisServer, needs_redis
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_ten_replicas_share_ten_thousand_streams(server: RedisServer) -> None:
 
     def look(group: StreamGroup) -> None:
         share = group._share()
-        group._release([group._leases.held[url] for url in held[group] - share])
+        group._leases.give_back([group._leases.held[url] for url in held[group] - share])
         held[group] &= share
         granted = group._acquire(share - held[group])
         held[group] |= {one.name for one in granted}
@@ -93,7 +93,7 @@ def test_ten_replicas_share_ten_thousand_streams(server: RedisServer) -> None:
     assert max(sizes) < 1.15 * 1000
 
     dead, leaving, *living = groups
-    leaving._release(list(leaving._leases.held.values()))
+    leaving._leases.give_back(list(leaving._leases.held.values()))
     leaving._leave()
     # The dead one says nothing; its time passes.
     server.client.zrem("resilient-sse:{g}:members", dead._leases.owner)
@@ -282,4 +282,4 @@ async def test_a_wrong_kind_of_key_is_told(server: RedisServer) -> None:
     await anyio.to_thread.run_sync(server.client.delete, key)
     await anyio.to_thread.run_sync(server.client.set, key, "what?")
     with pytest.raises(redis.ResponseError):
-        await anyio.to_thread.run_sync(group._release, [held])
+        await anyio.to_thread.run_sync(group._leases.give_back, [held])

@@ -14,8 +14,9 @@ import redis
 
 from resilient_sse import cursors
 from resilient_sse.cursors import LeasedSource, LeaseLost, RedisLease
-from resilient_sse.cursors._lease_core import Held, Leases, Waiting, boottime
-from resilient_sse.cursors._redis import Redis
+from resilient_sse.cursors._held import Held
+from resilient_sse.cursors._leases import Leases, Waiting, boottime
+from resilient_sse.cursors._redis_client import Redis
 from tests.redis_server import RedisServer, needs_redis
 
 if TYPE_CHECKING:

@@ -28,9 +28,11 @@ from resilient_sse.cursors import (
     RedisLease,
     StreamGroup,
 )
+from resilient_sse.cursors._held import Held
 from resilient_sse.cursors._keeper import Keeper
-from resilient_sse.cursors._lease_core import Held, Leases, Waiting
-from resilient_sse.cursors._redis import Redis, is_outage
+from resilient_sse.cursors._leases import Leases, Waiting
+from resilient_sse.cursors._redis_answers import is_outage
+from resilient_sse.cursors._redis_client import Redis
 from tests.redis_server import RedisServer, needs_redis
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ with RedisLease({server.url!r}, "x", ttl={TTL}) as lease:
         input()
         with contextlib.suppress(LeaseLost):  # unless the lease's own thread noticed before it
             source.ack(first)
-        for action in (lambda: next(source), lambda: lease._held.save("", first.id)):
+        for action in (lambda: next(source), lambda: lease._asking.held.save("", first.id)):
             try:
                 print("done:", action(), flush=True)
             except LeaseLost:
@@ -131,7 +133,7 @@ import os, sys
 from resilient_sse.cursors import RedisLease
 lease = RedisLease({server.url!r}, "x", ttl={TTL})
 with lease:
-    made = lease._held
+    made = lease._asking.held
     child = os.fork()
     if not child:
         again = lease._leases.acquire(["x"])["x"]
@@ -219,10 +221,10 @@ def test_a_grant_that_comes_just_before_the_cancellation_is_given_back(server: R
     """Nobody waits for its end."""
     old_enough(server)
     lease = RedisLease(server.url, "x", ttl=NEVER)
-    abandoned = lease._begin()
-    assert lease._ask(abandoned) is None
+    asking = lease._begin()
+    assert asking.ask() is None
     assert lease.held
-    lease._abandon(abandoned)
+    asking.abandon()
     other = Leases(Redis(server.client), "resilient-sse:{x}", NEVER)
     wait_until(lambda: isinstance(other.acquire(["x"])["x"], Held))
     assert not lease.held

@@ -28,9 +28,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from resilient_sse.cursors import LeaseLost, _lease_core, _scripts
-from resilient_sse.cursors._lease_core import Held, Leases
-from resilient_sse.cursors._redis import Redis
+from resilient_sse.cursors import LeaseLost, _leases, _scripts
+from resilient_sse.cursors._held import Held
+from resilient_sse.cursors._leases import Leases
+from resilient_sse.cursors._redis_client import Redis
 from tests.redis_server import RedisServer, needs_redis
 
 if TYPE_CHECKING:
@@ -347,7 +348,7 @@ def believe_for_ever(self: Leases) -> float:
 
 BROKEN_CODE: dict[str, Any] = {
     "renewed from the answer": (Leases, "renew", renew_from_the_answer, 9.0, 2.0),
-    "no margin for clocks": (_lease_core, "_SAFETY", 0.0, 0.0, 9.9),
+    "no margin for clocks": (_leases, "_SAFETY", 0.0, 0.0, 9.9),
     "its own clock is not looked at": (Leases, "_until", believe_for_ever, 0.0, 20.0),
 }
 

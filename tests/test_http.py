@@ -14,8 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_sse import Attempt, ContentTypeError, CursorError, StatusError, _classify, _http
+from resilient_sse import Attempt, ContentTypeError, CursorError, StatusError, _classify
 from resilient_sse._failure import FailureKind
+from resilient_sse._http._refusal import as_failure
+from resilient_sse._http._request import build_request, set_read_timeout
+from resilient_sse._http._response import encoding_of, headers_of, judge
+from resilient_sse._http._retry_after import retry_after
+from resilient_sse._http._sending import Sending, on_its_way, send_options
 from tests.session_settings import make_settings
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -25,7 +30,7 @@ def build(client: Any = None, last_event_id: str = "", **keywords: Any) -> httpx
     """Build the request of an attempt."""
     settings = make_settings("http://h/e", **keywords)
     attempt = Attempt(1, None, last_event_id)
-    request: httpx.Request = _http.build_request(client or httpx.AsyncClient(), settings, attempt)
+    request: httpx.Request = build_request(client or httpx.AsyncClient(), settings, attempt)
     return request
 
 
@@ -106,11 +111,11 @@ def test_timeouts_of_the_headers_phase() -> None:
 def test_set_read_timeout() -> None:
     """The body has a read timeout of its own, where the client knows timeouts."""
     response = respond()
-    _http.set_read_timeout(response, 5.0)
+    set_read_timeout(response, 5.0)
     assert "timeout" not in response.request.extensions
 
     response.request.extensions["timeout"] = {"read": 1.0}
-    _http.set_read_timeout(response, None)
+    set_read_timeout(response, None)
     assert response.request.extensions["timeout"] == {"read": None}
 
 
@@ -124,9 +129,7 @@ def redirect(sent: str, location: str, *, hops: int = 0, **headers: Any) -> Any:
     )
     response = httpx.Response(307, headers={"location": location}, request=request)
     response.next_request = httpx.AsyncClient()._build_redirect_request(request, response)
-    return _http.judge(
-        _http.Sending(request, trusted=True, hops=hops), response, "text/event-stream"
-    )
+    return judge(Sending(request, trusted=True, hops=hops), response, "text/event-stream")
 
 
 SECRETS: dict[str, Any] = {
@@ -149,7 +152,7 @@ def test_credentials_stay_with_their_origin(elsewhere: str) -> None:
     assert not hop.trusted
     assert hop.request.headers["x-tenant"] == "7"
     assert not [name for name in hop.request.headers if name.replace("-", "_") in SECRETS]
-    assert _http.send_options(make_settings(auth=("u", "p")), hop)["auth"] is None
+    assert send_options(make_settings(auth=("u", "p")), hop)["auth"] is None
 
 
 @pytest.mark.parametrize("here", ["http://h/other", "/other", "http://h:80/e", "?a=b"])
@@ -159,8 +162,8 @@ def test_credentials_follow_within_the_origin(here: str) -> None:
 
     assert hop.trusted
     assert hop.request.headers["authorization"] == "Bearer s"
-    assert _http.send_options(make_settings(auth=("u", "p")), hop)["auth"] == ("u", "p")
-    assert "auth" not in _http.send_options(make_settings(), hop)
+    assert send_options(make_settings(auth=("u", "p")), hop)["auth"] == ("u", "p")
+    assert "auth" not in send_options(make_settings(), hop)
 
 
 def test_https_is_never_left() -> None:
@@ -182,7 +185,7 @@ def test_prepare_request_may_move_to_another_host() -> None:
     settings = make_settings("http://h/e")
     request = httpx.Request("GET", "http://other/e", headers={"authorization": "a", "x-key": "new"})
 
-    sending = _http.on_its_way(settings, {"authorization": "a", "x-key": "old"}, request)
+    sending = on_its_way(settings, {"authorization": "a", "x-key": "old"}, request)
 
     assert not sending.trusted
     assert "authorization" not in request.headers
@@ -193,7 +196,7 @@ def test_prepare_request_may_stay() -> None:
     """On the source's own origin nothing is taken away."""
     request = httpx.Request("GET", "http://h/other", headers={"authorization": "a"})
 
-    sending = _http.on_its_way(make_settings("http://h/e"), {"authorization": "a"}, request)
+    sending = on_its_way(make_settings("http://h/e"), {"authorization": "a"}, request)
 
     assert sending.trusted
     assert request.headers["authorization"] == "a"
@@ -210,7 +213,7 @@ def test_event_streams_are_accepted(content_type: str) -> None:
     """Any case, parameters ignored."""
     response = respond(content_type=content_type)
 
-    assert _http.judge(_http.Sending(None, True), response, "text/event-stream") is None
+    assert judge(Sending(None, True), response, "text/event-stream") is None
 
 
 @pytest.mark.parametrize(
@@ -219,7 +222,7 @@ def test_event_streams_are_accepted(content_type: str) -> None:
 def test_other_content_types_are_refused(content_type: str) -> None:
     """No substring will do."""
     response = respond(content_type=content_type) if content_type else respond()
-    refusal: Any = _http.judge(_http.Sending(None, True), response, "text/event-stream")
+    refusal: Any = judge(Sending(None, True), response, "text/event-stream")
     error = refusal.error(response, b"<html>")
 
     assert isinstance(error, ContentTypeError)
@@ -231,7 +234,7 @@ def test_other_content_types_are_refused(content_type: str) -> None:
 def test_other_statuses_are_refused(status: int) -> None:
     """Only a 200 is a stream."""
     response = respond(status, content_type="text/event-stream", retry_after="7")
-    refusal: Any = _http.judge(_http.Sending(None, True), response, "text/event-stream")
+    refusal: Any = judge(Sending(None, True), response, "text/event-stream")
     error = refusal.error(response, b"")
 
     assert isinstance(error, StatusError)
@@ -241,7 +244,7 @@ def test_other_statuses_are_refused(status: int) -> None:
 
 def test_no_content_is_agreement() -> None:
     """A 204 is the server's word that there is no more to come; the session takes it from there."""
-    assert _http.judge(_http.Sending(None, True), respond(204), "text/event-stream") is None
+    assert judge(Sending(None, True), respond(204), "text/event-stream") is None
 
 
 @pytest.mark.parametrize(
@@ -271,13 +274,13 @@ def test_no_content_is_agreement() -> None:
 )
 def test_retry_after_in_both_forms(headers: dict[str, str], seconds: float | None) -> None:
     """Seconds or a date; a date is compared with the server's own clock if it tells it."""
-    assert _http.retry_after(headers, NOW.timestamp()) == seconds
+    assert retry_after(headers, NOW.timestamp()) == seconds
 
 
 @given(st.text(max_size=30))
 def test_retry_after_never_raises(value: str) -> None:
     """Whatever a server sends, it is seconds or nothing."""
-    seconds = _http.retry_after({"retry-after": value}, NOW.timestamp())
+    seconds = retry_after({"retry-after": value}, NOW.timestamp())
 
     assert seconds is None or seconds >= 0
 
@@ -289,7 +292,7 @@ def test_retry_after_dates(seconds: int) -> None:
 
     headers = {"retry-after": format_datetime(then, usegmt=True)}
 
-    assert _http.retry_after(headers, NOW.timestamp()) == seconds
+    assert retry_after(headers, NOW.timestamp()) == seconds
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
@@ -298,7 +301,7 @@ def test_a_date_without_a_zone_means_utc(zone: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        seconds = _http.retry_after({"retry-after": "Sat Nov 21 12:00:30 2026"}, NOW.timestamp())
+        seconds = retry_after({"retry-after": "Sat Nov 21 12:00:30 2026"}, NOW.timestamp())
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -308,7 +311,7 @@ def test_a_date_without_a_zone_means_utc(zone: str, monkeypatch: pytest.MonkeyPa
 
 def test_headers_for_hooks_have_no_cookies() -> None:
     """A session cookie in a log would be a secret in a log."""
-    headers = _http.headers_of(respond(set_cookie="session=secret", server="x"))
+    headers = headers_of(respond(set_cookie="session=secret", server="x"))
 
     assert headers["Set-Cookie"] == "***"
     assert headers["Server"] == "x"
@@ -330,7 +333,7 @@ def test_headers_for_hooks_have_no_cookies() -> None:
 def test_encoding_of(header: str | None, encoding: str) -> None:
     """Raw bytes are the stream unless a content encoding says otherwise."""
     headers: dict[str, Any] = {} if header is None else {"content_encoding": header}
-    assert _http.encoding_of(respond(**headers)) == encoding
+    assert encoding_of(respond(**headers)) == encoding
 
 
 # -- exceptions --------------------------------------------------------------------------------
@@ -344,7 +347,7 @@ def test_raise_for_status_in_a_callers_hook_is_a_status(library: Any) -> None:
     with pytest.raises(library.HTTPStatusError) as raised:
         response.raise_for_status()
 
-    error = _http.as_failure(raised.value)
+    error = as_failure(raised.value)
 
     assert isinstance(error, StatusError)
     assert (error.status_code, error.retry_after, error.__cause__) == (503, 3.0, None)
@@ -353,7 +356,7 @@ def test_raise_for_status_in_a_callers_hook_is_a_status(library: Any) -> None:
 def test_other_exceptions_stay_as_they_are() -> None:
     """Only HTTPStatusError is translated."""
     for error in (httpx.ReadError("x"), httpx.ConnectTimeout("took 3 s"), httpx.ReadTimeout("")):
-        assert _http.as_failure(error) is error
+        assert as_failure(error) is error
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2, httpxr])
@@ -364,12 +367,12 @@ def test_a_timeout_without_a_word_is_explained(library: Any, message: str) -> No
     """A full pool is named as such: nobody would find it by what a cancel scope says."""
     full, slow = library.PoolTimeout(message), library.ConnectTimeout(message)
 
-    told = _http.as_failure(full)
+    told = as_failure(full)
 
     assert type(told) is type(full)
     assert "max_connections" in str(told)
     assert told.__cause__ is full
-    assert "in time" in str(_http.as_failure(slow))
+    assert "in time" in str(as_failure(slow))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 
 from resilient_sse._failure import Failure, FailureKind
 from resilient_sse.instrumentation import _metrics
-from resilient_sse.instrumentation._figures import Figures, labels_of
+from resilient_sse.instrumentation._figures import Figures
+from resilient_sse.instrumentation._labels import labels_of
 from resilient_sse.lifecycle import (
     Closed,
     Comment,
@@ -24,8 +25,8 @@ from resilient_sse.lifecycle import (
 )
 
 if TYPE_CHECKING:
-    from resilient_sse.instrumentation._figures import Observation
     from resilient_sse.instrumentation._metrics import Duration, Sum
+    from resilient_sse.instrumentation._source_figures import Observation
 
 URL = "https://example.com/events"
 LABELS = labels_of(URL, "news")

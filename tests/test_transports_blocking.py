@@ -28,8 +28,8 @@ from resilient_sse.testing import (
     raw,
 )
 from resilient_sse.transports import SyncTransport, _sockets
-from resilient_sse.transports._dial import Dial, addresses_of
-from resilient_sse.transports._sync_stream import SyncStream
+from resilient_sse.transports._addresses import addresses_of
+from resilient_sse.transports._sync_dial import Dial
 from resilient_sse.transports._wire import Wire
 from tests._runners import CERTIFICATE, eventually, server_tls
 from tests.test_testing_endings import STORIES
@@ -101,7 +101,7 @@ def test_an_address_that_does_not_answer_costs_a_quarter_of_a_second(
 ) -> None:
     """Then the next one is tried beside it, and what is left of the first is closed."""
     began = time.monotonic()
-    with Dial(None, ()).connect(_addresses(absent, mute), inf) as sock:
+    with Dial(None, ()).race(_addresses(absent, mute), inf) as sock:
         assert sock.getpeername() == mute.getsockname()
     assert 0.2 < time.monotonic() - began < 2
 
@@ -112,17 +112,17 @@ def test_an_address_that_refuses_costs_nothing(mute: socket.socket) -> None:
         closed.bind(("127.0.0.1", 0))
         wrong = [*_addresses(closed), (-7, ("", 1)), (socket.AF_UNIX, "/no/such/path")]
         began = time.monotonic()
-        with Dial(None, ()).connect([*wrong, *_addresses(mute)], inf) as sock:
+        with Dial(None, ()).race([*wrong, *_addresses(mute)], inf) as sock:
             assert sock.getpeername() == mute.getsockname()
         assert time.monotonic() - began < 0.2
         with pytest.raises(ConnectionRefusedError):
-            Dial(None, ()).connect(wrong, inf)
+            Dial(None, ()).race(wrong, inf)
 
 
 def test_no_address_answers_in_time(absent: socket.socket) -> None:
     """All of them together have the time of one."""
     with pytest.raises(TimeoutError):
-        Dial(None, ()).connect(_addresses(absent, absent), time.monotonic() + 0.1)
+        Dial(None, ()).race(_addresses(absent, absent), time.monotonic() + 0.1)
 
 
 def test_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_families_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_host_that_cannot_be() -> None:
     """A name that no resolver takes is an error in connecting."""
     with pytest.raises(httpx.ConnectError):
-        SyncStream.connect(Dial(None, ()), ("a" * 64 + ".invalid", 80))
+        Dial(None, ()).connect(("a" * 64 + ".invalid", 80))
 
 
 def test_time_for_connecting_includes_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_time_for_connecting_includes_the_name(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     with pytest.raises(httpx.ConnectTimeout), socket.create_server(("127.0.0.1", 0)) as sock:
-        SyncStream.connect(Dial(None, ()), sock.getsockname(), 0.05)
+        Dial(None, ()).connect(sock.getsockname(), 0.05)
 
 
 # -- Connections that are used again -----------------------------------------------------------

@@ -1,6 +1,6 @@
 """The request of one attempt on asyncio and trio: prepared, sent and redirected, up to its answer.
 
-It holds no rule: those about HTTP are `_http`'s.
+It holds no rule: those about HTTP are in `_http`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 
-from resilient_sse import _body, _http
+from resilient_sse import _body
+from resilient_sse._http._refusal import EXCERPT_BYTES, Refusal, as_failure, excerpt_seconds
+from resilient_sse._http._request import (
+    build_request,
+    lift_read_timeout,
+    prepared,
+    set_read_timeout,
+)
+from resilient_sse._http._response import judge
+from resilient_sse._http._sending import Sending, on_its_way, send_options
 from resilient_sse._settled import settle
 
 if TYPE_CHECKING:
@@ -34,7 +43,7 @@ async def answer(client: Any, settings: Settings, session: Session, attempt: Att
             sending = await _prepare(client, settings, session, attempt)
             return await _send(client, settings, sending)
         except Exception as error:  # noqa: BLE001 - the session knows which are failures
-            failure = _http.as_failure(error)
+            failure = as_failure(error)
             raise failure from failure.__cause__
     msg = f"no response headers within {limit:g} s"
     raise httpx.ReadTimeout(msg)
@@ -45,27 +54,27 @@ async def _prepare(
     settings: Settings,
     session: Session,
     attempt: Attempt,
-) -> _http.Sending:
+) -> Sending:
     """Build the request, and let the user have a word."""
-    request = _http.build_request(client, settings, attempt)
+    request = build_request(client, settings, attempt)
     built = dict(request.headers)
     if settings.prepare_request is not None:
         returned = await settle(settings.prepare_request(request, attempt))
-        request = _http.prepared(returned, request)
+        request = prepared(returned, request)
     session.sending(request.method)
-    return _http.on_its_way(settings, built, request)
+    return on_its_way(settings, built, request)
 
 
-async def _send(client: Any, settings: Settings, sending: _http.Sending) -> Any:  # noqa: ANN401
+async def _send(client: Any, settings: Settings, sending: Sending) -> Any:  # noqa: ANN401
     """Send the request and follow its redirects, to a response that can be gone on with."""
     while True:
-        _http.lift_read_timeout(sending.request)
-        options = _http.send_options(settings, sending)
+        lift_read_timeout(sending.request)
+        options = send_options(settings, sending)
         response = await client.send(sending.request, **options)
-        verdict = _http.judge(sending, response, settings.content_type)
+        verdict = judge(sending, response, settings.content_type)
         if verdict is None:
             return response
-        if isinstance(verdict, _http.Refusal):
+        if isinstance(verdict, Refusal):
             raise verdict.error(response, await _excerpt(response))
         await _body.close(response)
         sending = verdict
@@ -73,14 +82,14 @@ async def _send(client: Any, settings: Settings, sending: _http.Sending) -> Any:
 
 async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
     """Read the beginning of a body that nobody asked for, and close the response."""
-    seconds = _http.excerpt_seconds(anyio.current_effective_deadline() - anyio.current_time())
-    _http.set_read_timeout(response, seconds)
+    seconds = excerpt_seconds(anyio.current_effective_deadline() - anyio.current_time())
+    set_read_timeout(response, seconds)
     raw = response.aiter_bytes if _body.is_read(response) else response.aiter_raw
     body, chunks = b"", aiter(raw())
     try:
         with suppress(Exception), anyio.move_on_after(seconds):
-            while len(body) < _http.EXCERPT_BYTES:
+            while len(body) < EXCERPT_BYTES:
                 body += await anext(chunks)
     finally:
         await _body.close(response, chunks)
-    return body[: _http.EXCERPT_BYTES]
+    return body[:EXCERPT_BYTES]

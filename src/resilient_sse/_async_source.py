@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import stamina
 
-from resilient_sse import _http
 from resilient_sse._async_request import answer
 from resilient_sse._async_saver import Saver
 from resilient_sse._batches import Batches
 from resilient_sse._client import default_async_client
+from resilient_sse._http._response import headers_of
 from resilient_sse._retry_loop import retry_loop
 from resilient_sse._settled import Settled
 from resilient_sse._source import Source, busy
@@ -225,7 +225,7 @@ class ReconnectingEventSource(Source):
         session = self._session
         attempt = session.begin_attempt(self._now())
         response = self._response = await answer(self._client, self._settings, session, attempt)
-        headers = _http.headers_of(response)
+        headers = headers_of(response)
         if session.connected(response.status_code, headers, self._now()):
             self._chunks = watched(response, self._settings.idle_timeout)
         else:

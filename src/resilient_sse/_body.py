@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 
-from resilient_sse._http import encoding_of
+from resilient_sse._http._response import encoding_of
 from resilient_sse._inflate import AsyncInflated, inflated, is_known
 from resilient_sse.transports._exchange import Body, body_of
 from resilient_sse.transports._sync_exchange import sync_body_of

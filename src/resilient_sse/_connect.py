@@ -12,7 +12,7 @@ import httpx
 
 from resilient_sse import _body
 from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
-from resilient_sse._http import essence
+from resilient_sse._http._response import essence
 from resilient_sse._streams import decode
 from resilient_sse.errors import ContentTypeError
 

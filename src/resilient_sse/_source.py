@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
-from resilient_sse._http import first_cursor
+from resilient_sse._http._request import first_cursor
 from resilient_sse._session import Session
 from resilient_sse._settings import Settings
 from resilient_sse.lifecycle import ConnectionState

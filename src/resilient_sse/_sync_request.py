@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from resilient_sse import _body, _http
+from resilient_sse import _body
+from resilient_sse._http._refusal import EXCERPT_BYTES, Refusal, as_failure, excerpt_seconds
+from resilient_sse._http._request import build_request, prepared, set_read_timeout
+from resilient_sse._http._response import judge
+from resilient_sse._http._sending import Sending, on_its_way, send_options
 from resilient_sse._settled import settled
 
 if TYPE_CHECKING:
@@ -40,7 +44,7 @@ def answer(client: Any, settings: Settings, session: Session, wire: Wire, attemp
             if wire.overdue(error):
                 msg = f"no response headers within {limit:g} s"
                 raise httpx.ReadTimeout(msg) from error
-            failure = _http.as_failure(error)
+            failure = as_failure(error)
             raise failure from failure.__cause__
 
 
@@ -50,27 +54,27 @@ def _prepare(
     session: Session,
     wire: Wire,
     attempt: Attempt,
-) -> _http.Sending:
+) -> Sending:
     """Build the request, and let the user have a word."""
-    request = _http.build_request(client, settings, attempt)
+    request = build_request(client, settings, attempt)
     request.extensions.update(wire.extensions)
     built = dict(request.headers)
     if settings.prepare_request is not None:
         returned = settled(settings.prepare_request(request, attempt))
-        request = _http.prepared(returned, request)
+        request = prepared(returned, request)
     session.sending(request.method)
-    return _http.on_its_way(settings, built, request)
+    return on_its_way(settings, built, request)
 
 
-def _send(client: Any, settings: Settings, wire: Wire, sending: _http.Sending) -> Any:  # noqa: ANN401
+def _send(client: Any, settings: Settings, wire: Wire, sending: Sending) -> Any:  # noqa: ANN401
     """Send the request and follow its redirects, to a response that can be gone on with."""
     while True:
-        options = _http.send_options(settings, sending)
+        options = send_options(settings, sending)
         response = client.send(sending.request, **options)
-        verdict = _http.judge(sending, response, settings.content_type)
+        verdict = judge(sending, response, settings.content_type)
         if verdict is None:
             return response
-        if isinstance(verdict, _http.Refusal):
+        if isinstance(verdict, Refusal):
             raise verdict.error(response, _excerpt(response, wire.time_left or 0.0))
         response.close()
         sending = verdict
@@ -78,16 +82,16 @@ def _send(client: Any, settings: Settings, wire: Wire, sending: _http.Sending) -
 
 def _excerpt(response: Any, left: float) -> bytes:  # noqa: ANN401
     """Read the beginning of a body that nobody asked for, and close the response."""
-    seconds = _http.excerpt_seconds(left)
-    _http.set_read_timeout(response, seconds)
+    seconds = excerpt_seconds(left)
+    set_read_timeout(response, seconds)
     raw = response.iter_bytes if _body.is_read(response) else response.iter_raw
     body, until = b"", monotonic() + seconds
     try:
         with suppress(Exception):
             for chunk in raw():
                 body += chunk
-                if len(body) >= _http.EXCERPT_BYTES or monotonic() > until:
+                if len(body) >= EXCERPT_BYTES or monotonic() > until:
                     break
     finally:
         response.close()
-    return body[: _http.EXCERPT_BYTES]
+    return body[:EXCERPT_BYTES]

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import stamina
 
-from resilient_sse import _body, _http
+from resilient_sse import _body
 from resilient_sse._batches import SyncBatches
 from resilient_sse._client import default_client
+from resilient_sse._http._request import set_read_timeout
+from resilient_sse._http._response import headers_of
 from resilient_sse._retry_loop import retry_loop
 from resilient_sse._source import Source, busy
 from resilient_sse._sync_request import answer
@@ -240,11 +242,11 @@ class SyncReconnectingEventSource(Source):
             return
         self._response = response
         self._wire.carries(response)
-        headers = _http.headers_of(response)
+        headers = headers_of(response)
         with self._deciding:
             connected = session.connected(response.status_code, headers, self._now())
         if connected:
-            _http.set_read_timeout(response, self._settings.idle_timeout)
+            set_read_timeout(response, self._settings.idle_timeout)
             self._chunks = _body.chunks(response)
         else:
             self._drop()

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import anyio
 import httpx
 
-from resilient_sse import _body, _http
+from resilient_sse import _body
+from resilient_sse._http._request import set_read_timeout
 from resilient_sse.transports._exchange import Body
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ def watched(response: Any, seconds: float | None) -> Chunks:  # noqa: ANN401 - t
     """
     chunks = _body.async_chunks(response)
     if isinstance(chunks, Body):  # which does both by itself
-        _http.set_read_timeout(response, seconds)
+        set_read_timeout(response, seconds)
         chunks.outlasts_cancellation = True
         return chunks
-    _http.set_read_timeout(response, None)
+    set_read_timeout(response, None)
     limit = math.inf if seconds is None else seconds
     return InScope(chunks, limit) if on_trio() else OnTask(chunks, limit)
 

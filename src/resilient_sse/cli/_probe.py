@@ -12,13 +12,15 @@ import httpx
 
 from resilient_sse._decoder import SSEDecoder
 from resilient_sse._header import encode_last_event_id
-from resilient_sse._http import Refusal, Sending, essence, judge
+from resilient_sse._http._response import essence, judge
+from resilient_sse._http._sending import Sending
 from resilient_sse.errors import EventTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from resilient_sse._event import ServerSentEvent
+    from resilient_sse._http._refusal import Refusal
     from resilient_sse.cli._target import Target
 
 __all__ = ["Heard", "Probe"]

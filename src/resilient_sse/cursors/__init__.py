@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resilient_sse.cursors._group import StreamGroup, preferred_owner
+    from resilient_sse.cursors._held import LeaseLost
     from resilient_sse.cursors._lease import RedisLease
-    from resilient_sse.cursors._lease_core import LeaseLost
     from resilient_sse.cursors._leased_source import LeasedSource, SyncLeasedSource
     from resilient_sse.cursors._redis import RedisCursorStore
     from resilient_sse.cursors._sqlite import SQLiteCursorStore
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LeaseLost": "_lease_core",
+    "LeaseLost": "_held",
     "LeasedSource": "_leased_source",
     "RedisCursorStore": "_redis",
     "RedisLease": "_lease",

@@ -9,11 +9,11 @@ import anyio
 import structlog
 from anyio import to_thread
 
+from resilient_sse.cursors._held import Held, LeaseLost
 from resilient_sse.cursors._keeper import Keeper, within
-from resilient_sse.cursors._lease import check_ttl, space_of
-from resilient_sse.cursors._lease_core import Held, LeaseLost, Leases
 from resilient_sse.cursors._leased_source import LeasedSource
-from resilient_sse.cursors._redis import Redis, is_outage
+from resilient_sse.cursors._leases import leases_of
+from resilient_sse.cursors._redis_answers import is_outage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -89,10 +89,8 @@ class StreamGroup:
         prefix: str = "resilient-sse",
         **keywords: Any,  # noqa: ANN401 - a client is untyped, keywords are a source's
     ) -> None:
-        check_ttl(ttl)
         self.urls: frozenset[str] = frozenset(urls)
-        self._redis = Redis(client, timeout=ttl / 4)
-        self._leases = Leases(self._redis, space_of(prefix, name), ttl)
+        self._leases = leases_of(client, prefix, name, ttl)
         self._keywords = keywords
         self._reading: dict[str, LeasedSource] = {}
         self._ended: set[str] = set()
@@ -125,7 +123,7 @@ class StreamGroup:
             keeper.stop()
             with anyio.CancelScope(shield=True):
                 await self._in_thread(within, self._leases.ttl, self._leave)
-                await self._redis.aclose()
+                await self._leases.redis.aclose()
 
     async def _look(
         self, tasks: TaskGroup, read: Callable[[LeasedSource], Awaitable[object]]
@@ -175,14 +173,7 @@ class StreamGroup:
             del self._reading[held.name]
             if held.valid:
                 with anyio.CancelScope(shield=True):
-                    await self._in_thread(self._release, [held])
-
-    def _release(self, held: list[Held]) -> None:
-        try:
-            self._leases.release(held)
-        except Exception as error:
-            if not is_outage(error):
-                raise
+                    await self._in_thread(self._leases.give_back, [held])
 
     async def _in_thread(self, task: Callable[..., T], *words: object) -> T:
         return await to_thread.run_sync(task, *words, limiter=self._threads)

@@ -10,7 +10,7 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from resilient_sse.cursors._lease_core import Leases
+    from resilient_sse.cursors._leases import Leases
 
 RENEWALS: Final = 4  # in the time of a lease: two may fail
 

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import math
-import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import anyio
-import structlog
 from anyio import to_thread
 
+from resilient_sse.cursors._asking import Asking
 from resilient_sse.cursors._keeper import Keeper, within
-from resilient_sse.cursors._lease_core import Held, Leases
 from resilient_sse.cursors._leased_source import LeasedSource, SyncLeasedSource
-from resilient_sse.cursors._redis import Redis, is_outage
+from resilient_sse.cursors._leases import leases_of
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["RedisLease"]
+    from resilient_sse.cursors._held import Held
 
-# How often those who wait look, in the time of a lease: whoever gives it back does not tell them.
-_LOOKS: Final = 5
+__all__ = ["RedisLease"]
 
 
 class RedisLease:
@@ -66,18 +62,17 @@ class RedisLease:
         ttl: float = 10.0,
         prefix: str = "resilient-sse",
     ) -> None:
-        check_ttl(ttl)
         self.name = name
-        self._redis = Redis(client, timeout=ttl / 4)
-        self._leases = Leases(self._redis, space_of(prefix, name), ttl)
-        self._held: Held | None = None
+        self._leases = leases_of(client, prefix, name, ttl)
+        self._asking = Asking(self._leases, name)
         self._keeper = Keeper(self._leases)
-        self._in_use = self._cut_off = False
+        self._in_use = False
 
     @property
     def held(self) -> bool:
         """Whether it is held now."""
-        return self._held is not None and self._held.valid
+        held = self._asking.held
+        return held is not None and held.valid
 
     @property
     def token(self) -> int:
@@ -113,13 +108,13 @@ class RedisLease:
         return SyncLeasedSource(self._granted(), url, **keywords)
 
     def __enter__(self) -> Self:
-        abandoned = self._begin()
+        asking = self._begin()
         try:
-            while (seconds := self._ask(abandoned)) is not None:
+            while (seconds := asking.ask()) is not None:
                 time.sleep(seconds)
         except BaseException:
             self._in_use = False
-            self._redis.close()
+            self._leases.redis.close()
             raise
         return self._keep()
 
@@ -132,16 +127,18 @@ class RedisLease:
         try:
             self._give_back()
         finally:
-            self._redis.close()
+            self._leases.redis.close()
 
     async def __aenter__(self) -> Self:
-        abandoned = self._begin()
+        asking = self._begin()
         try:
-            while (seconds := await self._ask_in_thread(abandoned)) is not None:  # noqa: ASYNC110 - Redis tells nobody
+            # A Redis that hangs is not to keep whoever is cancelled.
+            ask = partial(to_thread.run_sync, asking.ask, abandon_on_cancel=True)
+            while (seconds := await ask()) is not None:  # noqa: ASYNC110 - Redis tells nobody
                 await anyio.sleep(seconds)
         except BaseException:
             self._in_use = False
-            self._abandon(abandoned)
+            asking.abandon()
             raise
         return self._keep()
 
@@ -155,91 +152,29 @@ class RedisLease:
             try:
                 await to_thread.run_sync(self._give_back)
             finally:
-                await self._redis.aclose()
+                await self._leases.redis.aclose()
 
-    def _begin(self) -> threading.Event:
-        """Refuse a second reader; return what to set when the lease is not wanted any more."""
+    def _begin(self) -> Asking:
+        """Refuse a second reader."""
         if self._in_use:
             msg = "one block at a time may use a lease; make another RedisLease of that name"
             raise RuntimeError(msg)
-        self._in_use, self._held = True, None
-        return threading.Event()
-
-    async def _ask_in_thread(self, abandoned: threading.Event) -> float | None:
-        # A Redis that hangs is not to keep whoever is cancelled.
-        return await to_thread.run_sync(self._ask, abandoned, abandon_on_cancel=True)
-
-    def _ask(self, abandoned: threading.Event) -> float | None:
-        """Ask for the lease once; return the seconds until the next time, or None if granted."""
-        look = self._leases.ttl / _LOOKS
-        try:
-            answer = self._leases.acquire([self.name])[self.name]
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            self._tell_outage(error)
-            return look
-        self._cut_off = False
-        if not isinstance(answer, Held):
-            return min(look, answer.seconds)
-        if not answer.valid:
-            structlog.get_logger("resilient_sse").warning(
-                "resilient_sse.lease_too_short", lease=self.name, ttl=self._leases.ttl
-            )
-            return look
-        if abandoned.is_set():
-            self._release(answer)
-        else:
-            self._held = answer
-        return None
+        self._in_use, self._asking = True, Asking(self._leases, self.name)
+        return self._asking
 
     def _keep(self) -> Self:
         self._keeper = Keeper(self._leases)
         self._keeper.start()
         return self
 
-    def _tell_outage(self, error: Exception) -> None:
-        """Tell once of each outage, or nobody would know why nothing happens."""
-        if not self._cut_off:
-            self._cut_off = True
-            structlog.get_logger("resilient_sse").warning(
-                "resilient_sse.lease_not_reached", lease=self.name, error=repr(error)
-            )
-
-    def _abandon(self, abandoned: threading.Event) -> None:
-        """Want the lease no more: it may have been granted, or be granted in a moment."""
-        abandoned.set()
-        if self._held is not None:
-            threading.Thread(target=self._release, args=(self._held,), daemon=True).start()
-
     def _give_back(self) -> None:
         self._in_use = False
         self._keeper.stop()
         held = self._granted()
-        within(self._leases.ttl, partial(self._release, held))  # after that it is over by itself
-
-    def _release(self, held: Held) -> None:
-        try:
-            self._leases.release([held])
-        except Exception as error:
-            if not is_outage(error):
-                raise
+        give_back = partial(self._leases.give_back, [held])
+        within(self._leases.ttl, give_back)  # after that it is over by itself
 
     def _granted(self) -> Held:
-        if self._held is None:
+        if self._asking.held is None:
             raise RuntimeError(f"the lease {self.name!r} is held inside its block only")
-        return self._held
-
-
-def check_ttl(ttl: float) -> None:
-    """Refuse what is no time for a lease."""
-    if not math.isfinite(ttl) or ttl <= 0:
-        raise ValueError(f"ttl must be a number of seconds above 0, not {ttl!r}")
-
-
-def space_of(prefix: str, name: str) -> str:
-    """Return what the keys begin with; the part in braces puts them into one slot of a cluster."""
-    space = f"{prefix}:{{{name}}}"
-    if not space.partition("{")[2].partition("}")[0]:
-        raise ValueError(f"a name must not be empty, nor begin with '}}': {name!r}")
-    return space
+        return self._asking.held

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from resilient_sse.cursors._lease_core import Held
+    from resilient_sse.cursors._held import Held
 
 T = TypeVar("T")
 

@@ -1,166 +1,20 @@
-"""`RedisCursorStore`, and how this package speaks to Redis: from threads, asyncio and trio."""
+"""`RedisCursorStore`: one server for the streams of many machines."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import os
-import re
-import uuid
-from functools import cache, partial
-from hashlib import sha1
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
-
-import redis
-import redis.asyncio
-from anyio import to_thread
-from redis import exceptions
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from typing import TYPE_CHECKING, Any
 
 from resilient_sse.cursors import _scripts
+from resilient_sse.cursors._identity import Identity
+from resilient_sse.cursors._redis_answers import cursor_of
+from resilient_sse.cursors._redis_client import Redis
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
 __all__ = ["RedisCursorStore"]
-
-_SECONDS: Final = 5.0
-# Else redis-py looks up its own version for every connection, which reads files.
-_ANONYMOUS: Final[dict[str, None]] = (
-    {"driver_info": None}
-    if find_spec("redis.driver_info")
-    else {"lib_name": None, "lib_version": None}
-)
-# A pooled connection is dead after a restart of the server; a second one tells the truth.
-_RECONNECTIONS: Final = 1
-_ASYNC_CLIENTS: Final = (redis.asyncio.Redis, redis.asyncio.RedisCluster)
-# What a Redis says that cannot write for now: it starts, changes roles, lacks a replica or room.
-_PASSING: Final = re.compile(
-    r"\b(BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY|TRYAGAIN)\b"
-)
-_OUTAGES: Final = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.ReadOnlyError,
-    exceptions.ClusterError,
-    exceptions.MasterDownError,
-    exceptions.OutOfMemoryError,
-    exceptions.RedisClusterException,
-    exceptions.TryAgainError,
-)
-_REFUSALS: Final = (redis.AuthenticationError, exceptions.AuthorizationError)
-
-
-class Redis:
-    """Runs commands on whichever of redis-py's clients fits where it is called from.
-
-    Args:
-        given: A URL, of which clients are made as they are needed; or a client of redis-py,
-            blocking or for asyncio, which is never closed.
-        timeout: Seconds that one command may take, with clients made here.
-    """
-
-    def __init__(self, given: Any, *, timeout: float = _SECONDS) -> None:  # noqa: ANN401 - redis-py's own
-        self._given = given
-        self._timeout = timeout
-        self._is_async = isinstance(given, _ASYNC_CLIENTS)
-        self._blocking: Any = None if isinstance(given, str) or self._is_async else given
-        self._async: dict[asyncio.AbstractEventLoop, Any] = {}
-
-    def call(self, command: str, *words: object) -> Any:  # noqa: ANN401 - redis-py's own
-        """Run a command with the blocking client."""
-        return self._blocking_client().execute_command(command, *words)
-
-    async def acall(self, command: str, *words: object) -> Any:  # noqa: ANN401 - redis-py's own
-        """Run a command with the asyncio client; on trio in a thread, with the blocking one."""
-        client = self._async_client()
-        if client is None:
-            return await to_thread.run_sync(partial(self.call, command, *words))
-        return await client.execute_command(command, *words)
-
-    def script(self, script: str, keys: Sequence[str], words: Sequence[object]) -> Any:  # noqa: ANN401 - redis-py's own
-        """Run a script, which Redis keeps by its digest."""
-        try:
-            return self.call("EVALSHA", _digest(script), len(keys), *keys, *words)
-        except Exception as error:
-            if not _is_unknown(error):
-                raise
-        return self.call("EVAL", script, len(keys), *keys, *words)
-
-    async def ascript(self, script: str, keys: Sequence[str], words: Sequence[object]) -> Any:  # noqa: ANN401 - redis-py's own
-        """Run a script, which Redis keeps by its digest."""
-        try:
-            return await self.acall("EVALSHA", _digest(script), len(keys), *keys, *words)
-        except Exception as error:
-            if not _is_unknown(error):
-                raise
-        return await self.acall("EVAL", script, len(keys), *keys, *words)
-
-    def close(self) -> None:
-        """Close the blocking client, if it was made here."""
-        if isinstance(self._given, str) and self._blocking is not None:
-            self._blocking.close()
-
-    async def aclose(self) -> None:
-        """Close the blocking client and that of this event loop, if they were made here."""
-        if isinstance(self._given, str):
-            loop = _running_loop()
-            client = None if loop is None else self._async.pop(loop, None)
-            if client is not None:
-                await client.aclose()
-            if self._blocking is not None:
-                await to_thread.run_sync(self._blocking.close)
-
-    def _blocking_client(self) -> Any:  # noqa: ANN401 - redis-py's own
-        if self._blocking is None:
-            if not isinstance(self._given, str):
-                raise TypeError("an asyncio client serves asyncio only; pass redis.Redis, or a URL")
-            made: Any = redis.Redis
-            self._blocking = made.from_url(
-                self._given, retry=Retry(NoBackoff(), _RECONNECTIONS), **self._options()
-            )
-        return self._blocking
-
-    def _async_client(self) -> Any:  # noqa: ANN401 - redis-py's own
-        """Return the client of this event loop; None where there is none (trio)."""
-        loop = _running_loop()
-        if loop is None or not isinstance(self._given, str):
-            return self._given if loop is not None and self._is_async else None
-        if loop not in self._async:
-            for other in [other for other in self._async if other.is_closed()]:
-                del self._async[other]
-            made: Any = redis.asyncio.Redis
-            self._async[loop] = made.from_url(
-                self._given, retry=AsyncRetry(NoBackoff(), _RECONNECTIONS), **self._options()
-            )
-        return self._async[loop]
-
-    def _options(self) -> dict[str, Any]:
-        return {
-            "socket_timeout": self._timeout,
-            "socket_connect_timeout": self._timeout,
-            **_ANONYMOUS,
-        }
-
-
-class Identity:
-    """Who writes: a name that no other process has, nor a fork of this one."""
-
-    def __init__(self) -> None:
-        self._pid = 0
-        self._name = ""
-
-    @property
-    def name(self) -> str:
-        """The name, which does not change in one process."""
-        if self._pid != (pid := os.getpid()):
-            self._pid, self._name = pid, uuid.uuid4().hex
-        return self._name
 
 
 class RedisCursorStore:
@@ -248,42 +102,3 @@ class RedisCursorStore:
 
     def _words(self, key: str, last_event_id: str) -> tuple[object, ...]:
         return key, self._writer.name, next(self._numbers), last_event_id
-
-
-@cache
-def _digest(script: str) -> str:
-    return sha1(script.encode(), usedforsecurity=False).hexdigest()  # as Redis names scripts
-
-
-def is_outage(error: Exception) -> bool:
-    """Say whether Redis cannot be reached or cannot write for now, so that waiting may help.
-
-    Redis 6 hides what happened inside a script in the middle of its message.
-    """
-    if isinstance(error, _REFUSALS):  # these are connection errors to redis-py
-        return False
-    if isinstance(error, _OUTAGES):
-        return True
-    return isinstance(error, redis.ResponseError) and bool(_PASSING.search(str(error)))
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _is_unknown(error: Exception) -> bool:
-    """Say whether Redis does not have the script yet."""
-    return type(error).__name__ == "NoScriptError"
-
-
-def text(answer: bytes | str) -> str:
-    """Decode an answer, unless the client does so."""
-    return answer if isinstance(answer, str) else answer.decode()
-
-
-def cursor_of(entry: bytes | str | None) -> str | None:
-    """Take the cursor out of "writer number cursor"."""
-    return None if entry is None else text(entry).split(" ", 2)[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from resilient_sse.instrumentation._figures import Labels
+    from resilient_sse.instrumentation._labels import Labels
 
 __all__ = ["attributes_of"]
 

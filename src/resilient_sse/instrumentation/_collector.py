@@ -11,15 +11,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from resilient_sse.instrumentation import _metrics
-from resilient_sse.instrumentation._figures import Figures, Labels
+from resilient_sse.instrumentation._figures import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client.core import Metric
 
-    from resilient_sse.instrumentation._figures import Observation
+    from resilient_sse.instrumentation._labels import Labels
     from resilient_sse.instrumentation._metrics import Duration, Sum
+    from resilient_sse.instrumentation._source_figures import Observation
 
 __all__ = ["collector_of"]
 

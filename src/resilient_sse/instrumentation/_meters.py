@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider
 
-    from resilient_sse.instrumentation import _figures
+    from resilient_sse.instrumentation import _source_figures
     from resilient_sse.instrumentation._metrics import Duration, Sum
 
 __all__ = ["meters_of"]
@@ -44,7 +44,7 @@ class Meters:
             else:
                 meter.create_observable_counter(*reading)
 
-    def _observe(self, observation: _figures.Observation) -> None:
+    def _observe(self, observation: _source_figures.Observation) -> None:
         histogram = self._histograms[observation.metric]
         histogram.record(observation.seconds, attributes_of(observation.labels))
 

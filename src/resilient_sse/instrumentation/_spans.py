@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from resilient_sse._redact import explain
 from resilient_sse.instrumentation import _metrics
 from resilient_sse.instrumentation._attributes import attributes_of
-from resilient_sse.instrumentation._figures import labels_of
+from resilient_sse.instrumentation._labels import labels_of
 from resilient_sse.lifecycle import (
     Closed,
     Connected,

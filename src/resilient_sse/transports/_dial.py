@@ -1,160 +1,83 @@
-"""Opening a connection to a host that may have several addresses, not all of which may answer.
+"""Opening a connection on asyncio, to a host that may have several addresses.
 
-Each address gets a quarter of a second before the next one is tried beside it (RFC 8305 5): a host
-whose IPv6 leads nowhere costs that long, not the whole timeout.
+asyncio tries them side by side; this says after how long, and raises httpx's exceptions.
 """
 
 from __future__ import annotations
 
-import errno
-import itertools
-import os
-import selectors
-import socket
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+import asyncio
+import functools
+import ipaddress
+from typing import TYPE_CHECKING, Any, Final
 
-from resilient_sse.transports._sockets import shut_down
+import httpx
+
+from resilient_sse.transports._stream import AsyncioStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from resilient_sse.transports._sockets import SocketOption
 
-__all__ = ["Address", "Dial", "addresses_of"]
+__all__ = ["dial"]
 
-Address: TypeAlias = tuple[int, Any]
-"""An address family, and an address as this family writes it."""
-
-_HEAD_START: Final = 0.25
-_TCP: Final = (socket.AF_INET, socket.AF_INET6)
-_UNDER_WAY: Final = frozenset({errno.EINPROGRESS, getattr(errno, "WSAEWOULDBLOCK", 0)})
+_HEAD_START: Final = 0.25  # of each address before the next one (RFC 8305 8)
 
 
-def addresses_of(where: tuple[str, int] | str) -> list[Address]:
-    """Find the addresses of a host and port, or of the path of a Unix domain socket.
-
-    Those of the preferred family and of the other one take turns (RFC 8305 4).
-
-    Raises:
-        OSError: If the name cannot be resolved.
-        UnicodeError: If it cannot be a name.
-    """
-    if isinstance(where, str):
-        return [(socket.AF_UNIX, where)]
-    found = socket.getaddrinfo(*where, type=socket.SOCK_STREAM)
-    preferred = found[0][0]
-    first = [(family, address) for family, *_, address in found if family == preferred]
-    others = [(family, address) for family, *_, address in found if family != preferred]
-    turns = itertools.zip_longest(first, others)
-    return [address for turn in turns for address in turn if address is not None]
-
-
-class Dial:
-    """Attempts to connect, the first of which to succeed counts.
+async def dial(
+    where: tuple[str, int] | str,
+    *,
+    within: float | None = None,
+    local_address: str | None = None,
+    socket_options: Iterable[SocketOption] = (),
+) -> AsyncioStream:
+    """Open a connection.
 
     Args:
-        local_address: The address to connect from; None for any.
-        options: Arguments for ``socket.setsockopt``.
+        where: Host and port, or the path of a Unix domain socket.
+        within: Seconds; None for no limit.
+        local_address: The address to connect from.
+        socket_options: Arguments for ``socket.setsockopt``.
+
+    Raises:
+        httpx.ConnectError: It cannot be opened.
+        httpx.ConnectTimeout: Nor within this time.
     """
+    stream = AsyncioStream(asyncio.get_running_loop())
+    try:
+        async with asyncio.timeout(within):
+            await _connect(stream, where, local_address)
+        for option in socket_options:
+            stream.get_extra_info("socket").setsockopt(*option)
+    except TimeoutError as error:
+        stream.abort()
+        raise httpx.ConnectTimeout(f"no connection within {within:g} s") from error
+    except (OSError, UnicodeError) as error:
+        stream.abort()
+        raise httpx.ConnectError(str(error)) from error
+    return stream
 
-    def __init__(self, local_address: str | None, options: Iterable[SocketOption]) -> None:
-        self._local_address = local_address
-        self._options = options
-        self._pending: list[socket.socket] = []
-        self._errors: list[OSError] = []
-        self._aborted = False
 
-    def abort(self) -> None:
-        """Give up, from any thread."""
-        self._aborted = True
-        for sock in tuple(self._pending):
-            shut_down(sock)
+async def _connect(
+    stream: AsyncioStream, where: tuple[str, int] | str, local_address: str | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    if isinstance(where, str):
+        await loop.create_unix_connection(lambda: stream, where)
+        return
+    host, port = where
+    options: dict[str, Any] = {}
+    if local_address is not None:
+        options["local_addr"] = (local_address, 0)
+    if isinstance(loop, asyncio.BaseEventLoop) and not _is_ip_address(host):
+        options["happy_eyeballs_delay"] = _HEAD_START  # which other loops do not have
+    await loop.create_connection(lambda: stream, host, port, **options)
 
-    def connect(self, addresses: Sequence[Address], until: float) -> socket.socket:
-        """Return a socket that is connected to one of the addresses.
 
-        Args:
-            addresses: Where to connect to, the best first.
-            until: When to give up, on the clock ``time.monotonic``.
-
-        Raises:
-            TimeoutError: None of them answered in time.
-            OSError: None of them can be reached; this is what came of the first.
-        """
-        with selectors.DefaultSelector() as waiting:
-            try:
-                return self._first_of(addresses, until, waiting)
-            finally:
-                for loser in self._pending:
-                    loser.close()
-
-    def _first_of(
-        self, addresses: Sequence[Address], until: float, waiting: selectors.BaseSelector
-    ) -> socket.socket:
-        for number, address in enumerate(addresses, start=1):
-            if self._aborted:
-                break
-            self._start(address, waiting)
-            last = number == len(addresses)
-            pause = until if last else min(until, monotonic() + _HEAD_START)
-            if sock := self._wait(pause, waiting):
-                return sock
-        raise self._failure()
-
-    def _start(self, address: Address, waiting: selectors.BaseSelector) -> None:
-        family, name = address
-        try:
-            sock = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:  # a family that this machine does not have
-            self._errors.append(error)
-            return
-        self._pending.append(sock)
-        try:
-            self._prepare(sock, family)
-            code = sock.connect_ex(name)
-            if code and code not in _UNDER_WAY:
-                raise OSError(code, os.strerror(code))  # noqa: TRY301 - to be noted like the others
-        except OSError as error:
-            self._lost(sock, error)
-        else:
-            waiting.register(sock, selectors.EVENT_WRITE, sock)
-
-    def _prepare(self, sock: socket.socket, family: int) -> None:
-        sock.settimeout(0)
-        set_option: Any = sock.setsockopt  # which has several signatures
-        if family in _TCP:
-            set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for option in self._options:
-            set_option(*option)
-        if self._local_address is not None:
-            sock.bind((self._local_address, 0))
-
-    def _wait(self, until: float, waiting: selectors.BaseSelector) -> socket.socket | None:
-        """Wait for the first to succeed; None if time is over, or nobody is left."""
-        while self._pending and not self._aborted:
-            # At most that long, because not every system lets another thread end the wait.
-            left = min(until - monotonic(), _HEAD_START)
-            if left <= 0:
-                return None
-            for key, _ in waiting.select(left):
-                sock: socket.socket = key.data
-                waiting.unregister(sock)
-                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if not code:
-                    self._pending.remove(sock)
-                    return sock
-                self._lost(sock, OSError(code, os.strerror(code)))
-        return None
-
-    def _lost(self, sock: socket.socket, error: OSError) -> None:
-        self._errors.append(error)
-        self._pending.remove(sock)
-        sock.close()
-
-    def _failure(self) -> OSError:
-        if self._aborted:
-            return ConnectionAbortedError(
-                errno.ECONNABORTED, "the connection was closed on this side"
-            )
-        return TimeoutError() if self._pending else self._errors[0]
+@functools.lru_cache(maxsize=256)
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

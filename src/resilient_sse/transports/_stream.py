@@ -1,193 +1,39 @@
 """One TCP connection on asyncio: bytes in, bytes out, TLS if it is asked for.
 
-What arrives is kept until it is read; past a limit the socket is left alone until then. A read
-that has to wait is one future, and costs neither a task nor a cancel scope. Its timeout is one
-timer for the whole connection, which looks at its deadline when it goes off: to arm and disarm a
-timer for every read costs more than the read.
+How they come in, and wait until they are read, is the subject of `_receiver`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import ipaddress
-import math
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 from resilient_sse.transports._arrival import Arrival
-from resilient_sse.transports._sockets import RECEIVED_AT_ONCE, is_readable
+from resilient_sse.transports._receiver import Receiver
+from resilient_sse.transports._sockets import is_readable
 from resilient_sse.transports._tls import TLS
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
-
-    from resilient_sse.transports._sockets import SocketOption
 
 __all__ = ["AsyncioStream"]
 
 _ADDRESSES: Final = {"client_addr": "sockname", "server_addr": "peername"}
-_MOST_BUFFERED: Final = 64 * 1024
 
 
-class AsyncioStream(asyncio.Protocol):
+class AsyncioStream(Receiver):
     """A connection, in the shape of ``httpcore.AsyncNetworkStream``.
 
-    It raises httpx's exceptions. `connect` makes one.
+    It raises httpx's exceptions. `dial` makes one.
     """
 
-    __slots__ = (
-        "__weakref__", "_broken", "_cause", "_deadline", "_due", "_loop", "_over",
-        "_paused", "_reading", "_received", "_size", "_timer", "_tls", "_transport", "_writing",
-        "ready",
-    )  # fmt: skip
+    __slots__ = ("_writing",)
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._transport: Any = None
-        self._tls: TLS | None = None
-        # What was received and is not read yet; `take` would not have to wait
-        self.ready = False
-        self._received: list[bytes] = []
-        self._size = 0
-        self._paused = False
-        # The end: nothing more will be received, and why, unless it was clean
-        self._over = False
-        self._broken = ""
-        self._cause: BaseException | None = None
-        # Who waits: the reader until its deadline, the writer
-        self._reading: Arrival | None = None
-        self._writing: asyncio.Future[None] | None = None
-        self._deadline = self._due = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-
-    @classmethod
-    async def connect(
-        cls,
-        address: tuple[str, int] | str,
-        *,
-        within: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] = (),
-    ) -> AsyncioStream:
-        """Open a connection.
-
-        Args:
-            address: Host and port, or the path of a Unix domain socket.
-            within: Seconds; None for no limit.
-            local_address: The address to connect from.
-            socket_options: Arguments for ``socket.setsockopt``.
-
-        Raises:
-            httpx.ConnectError: It cannot be opened.
-            httpx.ConnectTimeout: Nor within this time.
-        """
-        stream = cls(asyncio.get_running_loop())
-        try:
-            async with asyncio.timeout(within):
-                await stream._open(address, local_address)
-            for option in socket_options:
-                stream.get_extra_info("socket").setsockopt(*option)
-        except TimeoutError as error:
-            stream.abort()
-            raise httpx.ConnectTimeout(f"no connection within {within:g} s") from error
-        except (OSError, UnicodeError) as error:
-            stream.abort()
-            raise httpx.ConnectError(str(error)) from error
-        return stream
-
-    async def _open(self, address: tuple[str, int] | str, local_address: str | None) -> None:
-        loop = self._loop
-        if isinstance(address, str):
-            await loop.create_unix_connection(lambda: self, address)
-            return
-        host, port = address
-        options: dict[str, Any] = {}
-        if local_address is not None:
-            options["local_addr"] = (local_address, 0)
-        if isinstance(loop, asyncio.BaseEventLoop) and not _is_ip_address(host):
-            options["happy_eyeballs_delay"] = 0.25  # RFC 8305 8; other loops do not have it
-        await loop.create_connection(lambda: self, host, port, **options)
-
-    # -- Reading -------------------------------------------------------------------------------
-
-    async def read(
-        self,
-        max_bytes: int | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - as in httpcore
-    ) -> bytes:
-        """Return what has been received, or wait for it; ``b""`` at the end.
-
-        Args:
-            max_bytes: At most so many; None for all there are.
-            timeout: Seconds; None for no limit.
-
-        Raises:
-            httpx.ReadTimeout: Nothing came in time. The connection stays open.
-            httpx.ReadError: The connection broke, or this side closed it.
-        """
-        if not self.ready:
-            await self.wait(timeout)
-        data = self.take()
-        if max_bytes is not None and len(data) > max_bytes:
-            self.unread(data[max_bytes:])
-        return data[:max_bytes]
-
-    def wait(self, seconds: float | None) -> asyncio.Future[None]:
-        """Return what is done when there is something to `take`; the first half of `read`."""
-        before = self._reading
-        if before is not None and not before.done():
-            raise RuntimeError("another task is reading from this connection")
-        reading = self._reading = Arrival(loop=self._loop)
-        if seconds is None:
-            self._deadline = math.inf
-        elif before is None or not before.cancelled():  # else this wait goes on with that one
-            self._deadline = self._loop.time() + seconds
-        if self._deadline < self._due:
-            self._arm()
-        return reading
-
-    def take(self) -> bytes:
-        """Return all that has been received, ``b""`` at the end; the second half of `read`."""
-        received = self._received
-        if not received:
-            if self._broken:
-                raise httpx.ReadError(self._broken) from self._cause
-            return b""
-        data = received[0] if len(received) == 1 else b"".join(received)
-        received.clear()
-        self._size = 0
-        self.ready = self._over
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        return data
-
-    def unread(self, data: bytes) -> None:
-        """Put back what was read too far."""
-        if data:
-            self._received.insert(0, data)
-            self._size += len(data)
-            self.ready = True
-
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = self._deadline
-        self._timer = self._loop.call_at(self._due, self._look_at_deadline)
-
-    def _look_at_deadline(self) -> None:
-        self._timer, self._due = None, math.inf
-        reading = self._reading
-        if reading is None or reading.done() or self._deadline == math.inf:
-            return
-        if self._deadline > self._loop.time():
-            self._arm()
-        else:
-            reading.set_exception(httpx.ReadTimeout("no bytes came in time"))
+        super().__init__(loop)
+        self._writing: asyncio.Future[None] | None = None  # who waits to write
 
     # -- Writing -------------------------------------------------------------------------------
 
@@ -290,68 +136,6 @@ class AsyncioStream(asyncio.Protocol):
         if not closing:
             await asyncio.sleep(0)  # asyncio closes the socket in its next round
 
-    def _end(self, broken: str = "", cause: BaseException | None = None) -> None:
-        if not self._over:
-            self._over, self._broken, self._cause = True, broken, cause
-            self.ready = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._wake_reader()
-        self.resume_writing()
-
-    def _wake_reader(self) -> None:
-        if self._reading is not None and not self._reading.done():
-            self._reading.set_result(None)
-
-    # -- What asyncio calls --------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
-        self._transport = transport
-        with suppress(AttributeError):  # other event loops have it their way
-            self._transport.max_size = RECEIVED_AT_ONCE
-        # A write is over when all was handed to the system, as it is with httpx's own transport.
-        self._transport.set_write_buffer_limits(high=0)
-
-    def data_received(self, data: bytes) -> None:
-        """Keep the next bytes until they are read."""
-        if self._tls is not None:
-            data = self._decrypt(self._tls, data)
-            if not data:
-                return
-        self._received.append(data)
-        self.ready = True
-        reading = self._reading
-        if reading is not None and not reading.done():
-            reading.arrive()
-            return
-        self._size += len(data)
-        if self._size > _MOST_BUFFERED and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _decrypt(self, tls: TLS, data: bytes) -> bytes:
-        shaking_hands = not tls.established
-        plain = tls.receive(data)
-        if answer := tls.to_send():
-            self._transport.write(answer)
-        if shaking_hands and tls.established:
-            self._wake_reader()
-        if tls.ended:
-            self._end(str(tls.error or ""), tls.error)
-            self._transport.abort()
-        return plain
-
-    def eof_received(self) -> bool:
-        """Note the end; asyncio then closes the socket."""
-        self._end()
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
-        self._end(str(exc or ""), exc)
-
     # -- Looking inside ------------------------------------------------------------------------
 
     @property
@@ -378,15 +162,6 @@ class AsyncioStream(asyncio.Protocol):
             address: Any = self._transport.get_extra_info(_ADDRESSES[info])
             return address if isinstance(address, str) else address[:2]
         return self._transport.get_extra_info("socket") if info == "socket" else None
-
-
-@functools.lru_cache(maxsize=256)
-def _is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _fail(waiter: asyncio.Future[None], error: Exception) -> None:

@@ -1,145 +1,34 @@
 """One connection for a thread: bytes in, bytes out, TLS if it is asked for.
 
-TLS is the one without I/O, so that the socket is never anything but a socket: another thread may
-shut it down at any moment, and a read then ends at once.
+TLS is the one without I/O, so that the socket is never anything but a socket, to be shut down from
+any thread. How bytes come in is the subject of `_sync_receiver`.
 """
 
 from __future__ import annotations
 
-import errno
 import math
-from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from resilient_sse.transports._dial import addresses_of
-from resilient_sse.transports._sockets import RECEIVED_AT_ONCE, is_readable, limit_reads, shut_down
+from resilient_sse.transports._sockets import is_readable, shut_down
+from resilient_sse.transports._sync_receiver import SyncReceiver
 from resilient_sse.transports._tls import TLS
 
 if TYPE_CHECKING:
-    import socket
     import ssl
-
-    from resilient_sse.transports._dial import Dial
 
 __all__ = ["SyncStream"]
 
-_CLOSED_HERE: Final = "the connection was closed on this side"
-_ANSWERED_WITHIN: Final = 1.0  # seconds
-_OURS: Final = (None, errno.EAGAIN)
 
-
-class SyncStream:
+class SyncStream(SyncReceiver):
     """A connection, in the shape of ``httpcore.NetworkStream``.
 
-    It raises httpx's exceptions. `connect` makes one. It belongs to one thread, but for `abort`.
+    It raises httpx's exceptions. `Dial` makes one. It belongs to one thread, but for `abort`.
     """
 
-    __slots__ = ("__weakref__", "_aborted", "_limit", "_sock", "_tls", "_unread")
-
-    def __init__(self, sock: socket.socket) -> None:
-        """Take over a connected socket."""
-        self._sock = sock
-        self._limit: float | None = math.nan  # of reads
-        self._tls: TLS | None = None
-        self._unread = b""
-        self._aborted = False
-
-    @classmethod
-    def connect(
-        cls, dial: Dial, where: tuple[str, int] | str, within: float | None = None
-    ) -> SyncStream:
-        """Open a connection.
-
-        Args:
-            dial: What connects.
-            where: Host and port, or the path of a Unix domain socket.
-            within: Seconds; None for no limit.
-
-        Raises:
-            httpx.ConnectError: It cannot be opened.
-            httpx.ConnectTimeout: Nor within this time.
-        """
-        until = math.inf if within is None else monotonic() + within
-        try:
-            return cls(dial.connect(addresses_of(where), until))
-        except TimeoutError as error:
-            raise httpx.ConnectTimeout(f"no connection within {within} s") from error
-        except (OSError, UnicodeError) as error:
-            raise httpx.ConnectError(str(error)) from error
-
-    # -- Reading -------------------------------------------------------------------------------
-
-    def read(self, max_bytes: int | None = None, timeout: float | None = None) -> bytes:
-        """Return what has been received, or wait for it; ``b""`` at the end.
-
-        Args:
-            max_bytes: At most so many; None for all there are.
-            timeout: Seconds; None for no limit.
-
-        Raises:
-            httpx.ReadTimeout: Nothing came in time. The connection stays open.
-            httpx.ReadError: The connection broke, or this side closed it.
-        """
-        data = self.receive(timeout)
-        if max_bytes is not None and len(data) > max_bytes:
-            self.unread(data[max_bytes:])
-            data = data[:max_bytes]
-        return data
-
-    def receive(self, seconds: float | None) -> bytes:
-        """Read all there is, as `read` does; a call less for each read of a body."""
-        if self._unread:
-            data, self._unread = self._unread, b""
-            return data
-        if self._tls is not None:
-            return self._receive_by(self._tls, seconds)
-        return self._receive(seconds)
-
-    def unread(self, data: bytes) -> None:
-        """Put back what was read too far."""
-        self._unread = data + self._unread
-
-    def _receive(self, seconds: float | None) -> bytes:
-        try:
-            if seconds != self._limit:
-                self._set_limit(seconds)
-            data = self._sock.recv(RECEIVED_AT_ONCE)
-        except OSError as error:
-            raise self._read_error(error) from error
-        if not data and self._aborted:
-            raise httpx.ReadError(_CLOSED_HERE)
-        return data
-
-    def _receive_by(self, tls: TLS, seconds: float | None) -> bytes:
-        """Receive what the other end said within TLS."""
-        while not tls.ended:
-            data = self._receive(seconds)
-            if not data:
-                return b""
-            plain = tls.receive(data)
-            self._answer(tls)
-            if plain:
-                return plain
-        if tls.error is not None:
-            raise httpx.ReadError(str(tls.error)) from tls.error
-        return b""
-
-    def _read_error(self, error: OSError) -> httpx.TransportError:
-        if self._aborted:
-            return httpx.ReadError(_CLOSED_HERE)
-        # With another number it is the system's own timeout: TCP has given up.
-        if isinstance(error, TimeoutError | BlockingIOError) and error.errno in _OURS:
-            return httpx.ReadTimeout("no bytes came in time")
-        return httpx.ReadError(str(error))
-
-    def _set_limit(self, seconds: float | None) -> None:
-        if seconds is not None and seconds <= 0:  # to a socket that means something else
-            raise TimeoutError
-        limit_reads(self._sock, seconds)
-        self._limit = seconds
+    __slots__ = ()
 
     # -- Writing -------------------------------------------------------------------------------
 
@@ -163,17 +52,6 @@ class SyncStream:
             raise httpx.WriteTimeout("the write timed out") from error
         except OSError as error:
             raise httpx.WriteError(str(error)) from error
-
-    def _answer(self, tls: TLS) -> None:
-        """Send what TLS has to say by itself."""
-        if answer := tls.to_send():
-            with suppress(OSError):  # whoever reads on will hear of it, after what came before
-                self._limit_writes(_ANSWERED_WITHIN)
-                self._sock.sendall(answer)
-
-    def _limit_writes(self, seconds: float | None) -> None:
-        self._sock.settimeout(seconds)
-        self._limit = math.nan  # so that the next read sets its own
 
     # -- TLS -----------------------------------------------------------------------------------
 

@@ -1,4 +1,8 @@
-"""The blocking transport: which connection a request goes out on, and what becomes of it."""
+"""The blocking transport: which connection a request goes out on, and what becomes of it.
+
+`_sync_dial` opens a connection, `_sync_stream` is one, `_sync_exchange` sends a request over it and
+reads the response.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,9 @@ from weakref import WeakSet
 
 import httpx
 
-from resilient_sse.transports._dial import Dial
 from resilient_sse.transports._dialogue import is_repeatable, origin_of
+from resilient_sse.transports._sync_dial import Dial
 from resilient_sse.transports._sync_exchange import Limits, exchange
-from resilient_sse.transports._sync_stream import SyncStream
 from resilient_sse.transports._tls import client_context
 from resilient_sse.transports._wire import wire_of
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from resilient_sse.transports._dialogue import Origin
     from resilient_sse.transports._sockets import SocketOption
+    from resilient_sse.transports._sync_stream import SyncStream
     from resilient_sse.transports._wire import Wire
 
 __all__ = ["SyncTransport"]
@@ -118,7 +122,7 @@ class SyncTransport(httpx.BaseTransport):
         if wire is not None:
             wire.runs_over(dial)
         where = self._uds or (origin.host, origin.port)
-        stream = SyncStream.connect(dial, where, limits.of("connect"))
+        stream = dial.connect(where, limits.of("connect"))
         with self._lock:
             self._streams.add(stream)
         return stream

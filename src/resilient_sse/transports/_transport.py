@@ -1,4 +1,8 @@
-"""The transport: which connection a request goes out on, and what becomes of it afterwards."""
+"""The transport: which connection a request goes out on, and what becomes of it afterwards.
+
+`_dial` opens a connection, `_stream` is one, `_exchange` sends a request over it and reads the
+response.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,9 @@ from weakref import WeakSet
 
 import httpx
 
+from resilient_sse.transports._dial import dial
 from resilient_sse.transports._dialogue import is_repeatable, origin_of
 from resilient_sse.transports._exchange import exchange
-from resilient_sse.transports._stream import AsyncioStream
 from resilient_sse.transports._tls import client_context
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
     from resilient_sse.transports._dialogue import Origin
     from resilient_sse.transports._sockets import SocketOption
+    from resilient_sse.transports._stream import AsyncioStream
 
 __all__ = ["AsyncioTransport"]
 
@@ -98,7 +103,7 @@ class AsyncioTransport(httpx.AsyncBaseTransport):
 
     async def _connect(self, origin: Origin, request: httpx.Request) -> AsyncioStream:
         timeout = request.extensions.get("timeout", {}).get("connect")
-        stream = await AsyncioStream.connect(
+        stream = await dial(
             self._uds or (origin.host, origin.port),
             within=timeout,
             local_address=self._local_address,

@@ -3,123 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import os
+import math
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-import structlog
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from resilient_sse.cursors import _scripts
-from resilient_sse.cursors._redis import Identity, cursor_of, text
-from resilient_sse.errors import CursorError
+from resilient_sse.cursors._held import Held
+from resilient_sse.cursors._identity import Identity
+from resilient_sse.cursors._redis_answers import cursor_of, is_outage, text
+from resilient_sse.cursors._redis_client import Redis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from resilient_sse.cursors._redis import Redis
-
-__all__ = ["LeaseLost"]
-
 # A lease is believed in for this much less than it lasts, for clocks that run at different speeds.
 _SAFETY: Final = 0.05
-
-
-class LeaseLost(CursorError):  # noqa: N818 - it is news before it is an error
-    """The lease is not held any more: another replica may be reading the stream.
-
-    Args:
-        name: The lease.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"the lease {name!r} is lost; another replica may be reading this stream", key=name
-        )
-
-
-class Held:
-    """One grant of a lease, from its acquisition to its loss or release.
-
-    It is also the cursor store of the stream that it is about: its saves carry the token.
-
-    Attributes:
-        name: What it is about.
-        token: The fencing token; grows with every grant.
-        until: The time of the local clock up to which it may be believed in.
-        saved: The number of the last save, and the cursor.
-        reader: The source that reads under it.
-    """
-
-    def __init__(self, leases: Leases, name: str, token: int, until: float, cursor: str) -> None:
-        self.name = name
-        self.token = token
-        self.until = until
-        self.saved: tuple[int, str] = (next(leases.numbers), cursor)
-        self.reader: object = None
-        self._leases = leases
-        self._pid = os.getpid()
-        self._over = False
-        self._wake: Callable[[], object] | None = None
-
-    @property
-    def valid(self) -> bool:
-        """Whether no other replica can hold it now; a fork of this process is another one."""
-        over = self._over or self._leases.clock() >= self.until
-        return not over and os.getpid() == self._pid
-
-    def check(self) -> None:
-        """Raise if it is lost.
-
-        Raises:
-            LeaseLost: If it is.
-        """
-        if not self.valid:
-            self.end()
-            raise LeaseLost(self.name)
-
-    def watch(self, wake: Callable[[], object]) -> None:
-        """Have this called, from any thread, when the lease is lost; it replaces the one before."""
-        self._wake = wake
-
-    def end(self) -> None:
-        """Believe in it no more."""
-        if self._over:
-            return
-        self._over = True
-        try:
-            if self._wake is not None:
-                self._wake()
-        except Exception:  # noqa: BLE001 - whoever ends it has more to end
-            structlog.get_logger("resilient_sse").exception(
-                "resilient_sse.reader_not_woken", lease=self.name
-            )
-
-    # -- A cursor store ------------------------------------------------------------------------
-
-    def load(self, _key: str, /) -> str | None:
-        """Return the cursor that came with the grant."""
-        return self.saved[1] or None
-
-    def save(self, _key: str, cursor: str, /) -> None:
-        """Save, if the lease is still held."""
-        number, request = self._request(cursor)
-        self._saved(self._leases.redis.script(*request), number, cursor)
-
-    async def asave(self, _key: str, cursor: str, /) -> None:
-        """Save, if the lease is still held, without blocking the event loop."""
-        number, request = self._request(cursor)
-        self._saved(await self._leases.redis.ascript(*request), number, cursor)
-
-    def _request(self, cursor: str) -> tuple[int, tuple[str, list[str], list[object]]]:
-        number = next(self._leases.numbers)
-        words = (self.name, self.token, number, cursor)
-        return number, self._leases.request(_scripts.SAVE, *words)
-
-    def _saved(self, answer: int, number: int, cursor: str) -> None:
-        if not answer:
-            self.end()
-            raise LeaseLost(self.name)
-        self.saved = (number, cursor)
 
 
 class Waiting(NamedTuple):
@@ -233,6 +131,14 @@ class Leases:
             words = [word for one in given for word in (one.name, one.token)]
             self.redis.script(*self.request(_scripts.RELEASE, *words))
 
+    def give_back(self, leases: Iterable[Held]) -> None:
+        """Release, if Redis can be reached; if not, the leases last for their time."""
+        try:
+            self.release(leases)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+
     def meet(self) -> list[str]:
         """Say that this replica is there, and return all that are."""
         words = [self.owner, round(self.ttl * 1000)]
@@ -246,6 +152,26 @@ class Leases:
     def _until(self) -> float:
         """Return how long what is granted now may be believed in; ask before asking Redis."""
         return self.clock() + self.ttl * (1 - _SAFETY)
+
+
+def leases_of(client: Any, prefix: str, name: str, ttl: float) -> Leases:  # noqa: ANN401 - redis-py's own
+    """Make the leases of one name for a program.
+
+    Args:
+        client: A URL, or a client of redis-py.
+        prefix: What the names of the keys begin with, before the name.
+        name: Of the lease, or of the group of streams.
+        ttl: Seconds that a lease lasts.
+
+    Raises:
+        ValueError: If ``ttl`` is not a positive number, or the name is empty.
+    """
+    if not math.isfinite(ttl) or ttl <= 0:
+        raise ValueError(f"ttl must be a number of seconds above 0, not {ttl!r}")
+    space = f"{prefix}:{{{name}}}"  # the part in braces puts the keys into one slot of a cluster
+    if not space.partition("{")[2].partition("}")[0]:
+        raise ValueError(f"a name must not be empty, nor begin with '}}': {name!r}")
+    return Leases(Redis(client, timeout=ttl / 4), space, ttl)
 
 
 def boottime() -> float:
