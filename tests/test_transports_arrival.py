@@ -143,3 +143,20 @@ async def test_set_as_any_future() -> None:
     asyncio.get_running_loop().call_soon(ended)
     await task
     assert log == ["returned", "woken"]
+
+
+@pytest.mark.parametrize("how", ["result", "exception", "cancellation"])
+async def test_over_before_anybody_waits(how: str) -> None:
+    """What is set is there for whoever begins to wait then."""
+    arrival = Arrival(loop=asyncio.get_running_loop())
+    if how == "result":
+        arrival.set_result(None)
+        await asyncio.wait_for(arrival, 0)
+    elif how == "exception":
+        arrival.set_exception(LookupError())
+        with pytest.raises(LookupError):
+            await arrival
+    else:
+        arrival.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await arrival

@@ -130,7 +130,8 @@ def test_timeout_around_the_next_event(loops: World) -> None:
 
 def test_silence_is_found_by_one_who_looks_in_between(loop: World) -> None:
     """Pulls that time out add up to ``idle_timeout``, where they do not break the connection."""
-    server = loop.serve(Connection(ONE, ending=Ending.SILENCE), Connection(TWO))
+    # A look may end while it connects.
+    server = loop.serve(Connection(ONE, ending=Ending.SILENCE), then=Connection(TWO))
     source, recorder, _ = loop.source(server, idle_timeout=0.3)
 
     async def read() -> list[str]:

@@ -53,10 +53,10 @@ class Asking:
                 "resilient_sse.lease_too_short", lease=self._name, ttl=self._leases.ttl
             )
             return look
+        self.held = answer
+        # In this order, so that one of both sees the other; to give back twice does no harm.
         if self._abandoned.is_set():
             self._leases.give_back([answer])
-        else:
-            self.held = answer
         return None
 
     def abandon(self) -> None:
