@@ -24,7 +24,7 @@ def _run(part: str, *, quick: bool, rounds: int | None) -> object:
         return event.measure()
     if part == "decoder":
         return decoder.measure(quick=quick, rounds=rounds)
-    with end_to_end.serving() as address:
+    with end_to_end.serving(part) as address:
         return end_to_end.measure(part, address, quick=quick, rounds=rounds)
 
 
