@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -310,3 +311,48 @@ async def test_a_policy_that_makes_no_sense_is_named(server: HistoryServer) -> N
             server.url, cursor=ShakyStore(loads=1), cursor_policy=lambda _: -1.0
         ):
             raise AssertionError
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_cancelled_while_it_saves_for_the_last_time(server: HistoryServer) -> None:
+    """No scope protects from asyncio's own cancellation; the source is closed nevertheless."""
+    recorder, saving = Recorder(), asyncio.Event()
+
+    class HangingStore(ShakyStore):
+        async def asave(self, _key: str, _last_event_id: str, /) -> None:
+            saving.set()
+            await anyio.sleep_forever()
+
+    async def leave() -> None:
+        async with ReconnectingEventSource(
+            server.url, cursor=HangingStore(), auto_ack=False, hooks=[recorder]
+        ) as source:
+            source.ack(await anext(source))
+
+    leaving = asyncio.create_task(leave())
+    await saving.wait()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert recorder.names == ["Connecting", "Connected", "Disconnected", "Closed"]
+
+
+def test_interrupted_while_it_saves_for_the_last_time(server: HistoryServer) -> None:
+    """Control-C comes out of the block, and the source is closed."""
+    recorder = Recorder()
+
+    class InterruptedStore(ShakyStore):
+        def save(self, _key: str, _last_event_id: str, /) -> None:
+            raise KeyboardInterrupt
+
+    def read() -> None:
+        with SyncReconnectingEventSource(
+            server.url, cursor=InterruptedStore(), hooks=[recorder]
+        ) as source:
+            for _ in source:
+                continue
+
+    with pytest.raises(KeyboardInterrupt):
+        read()
+    assert recorder.names == ["Connecting", "Connected", "Disconnected", "Closed"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -95,6 +95,17 @@ def test_bytearray_and_memoryview() -> None:
     chunk[:] = b"?" * len(chunk)
     assert decoder.feed(memoryview(b"b")) == []
     assert [event.data for event in decoder.feed(memoryview(b"\n\n"))] == ["b"]
+
+
+@pytest.mark.parametrize("chunk", [5, 13, "a", "\n", [97], [10], None])
+@pytest.mark.parametrize("before", [b"", b"\n", b"data: x"])
+def test_what_is_no_bytes_is_refused(before: bytes, chunk: Any) -> None:
+    """Of any length, also where one byte takes a shorter way: bytes(5) would be five of them."""
+    decoder = SSEDecoder()
+    decoder.feed(before)
+    with pytest.raises(TypeError):
+        decoder.feed(chunk)
+    assert [event.data for event in decoder.feed(b"\n\ndata: a\n\n")][-1] == "a"
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -507,6 +508,25 @@ def test_events_decoded_while_another_thread_closes_are_not_delivered() -> None:
 
     assert session.take(1.0) is None
     assert session.ready == []
+
+
+def test_a_wait_that_goes_on_again_and_again_keeps_nothing() -> None:
+    """The failure is raised anew each time; what it remembers of that does not grow."""
+    session, _ = make_session()
+    session.begin_attempt(0.0)
+    error = httpx.ConnectError("refused")
+    assert session.retry_delay(error, 0.0) == 1.0
+
+    depths = [_depth_of_another_wait(session) for _ in range(3)]
+
+    assert len(set(depths)) == 1
+
+
+def _depth_of_another_wait(session: Session) -> int:
+    session.begin_opening()
+    error = pending(session)
+    assert session.retry_delay(error, 0.5) == 0.5
+    return len([*traceback.walk_tb(error.__traceback__)])
 
 
 def test_reconnecting_on_a_failure_skips_its_wait() -> None:

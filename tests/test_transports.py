@@ -821,3 +821,22 @@ async def test_source_interrupts_a_read(how: str, server: ScriptedServer) -> Non
                 tasks.start_soon(interrupt)
     assert got == (["one", "two"] if how == "reconnect" else ["one"])
     await anyio.to_thread.run_sync(server.wait_for_connections, 0)
+
+
+async def test_bytes_between_two_looks_end_the_silence(server: ScriptedServer) -> None:
+    """A look that timed out goes on with the next one, but not with a time that is over."""
+    gate, stays = Gate(), pause(0.4)
+    server.add(Connection(event("one"), gate, raw(": alive\n\n"), stays, event("two")))
+    async with (
+        _client(AsyncioTransport(verify=_trusting())) as client,
+        ReconnectingEventSource(server.url, client=client, idle_timeout=0.6) as source,
+    ):
+        assert (await anext(source)).data == "one"
+        with anyio.move_on_after(0.02) as scope:
+            await anext(source)
+        assert scope.cancelled_caught
+        await asyncio.sleep(0.3)
+        gate.open()
+        await asyncio.sleep(0.1)
+        assert (await anext(source)).data == "two"
+    assert len(server.requests) == 1

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
 import pytest
 
 from resilient_sse.transports._arrival import Arrival
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
@@ -160,3 +164,34 @@ async def test_over_before_anybody_waits(how: str) -> None:
         arrival.cancel()
         with pytest.raises(asyncio.CancelledError):
             await arrival
+
+
+async def test_several_may_wait() -> None:
+    """Only the first of them goes on at once."""
+    arrival = Arrival(loop=asyncio.get_running_loop())
+    waits = [asyncio.create_task(_wait_for(arrival)) for _ in range(3)]
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(arrival.arrive)
+    await asyncio.wait_for(asyncio.gather(*waits), 5)
+
+
+async def test_over_before_the_task_has_it() -> None:
+    """Whoever runs the first step of a coroutine may make a task of the rest later."""
+    arrival = Arrival(loop=asyncio.get_running_loop())
+    steps = _wait_for(arrival)
+    first = steps.send(None)
+    arrival.arrive()
+
+    class Rest:
+        def __await__(self) -> Generator[Any, None, None]:
+            yield first
+            yield from steps.__await__()
+
+    async def go_on() -> None:
+        await Rest()
+
+    await asyncio.wait_for(asyncio.create_task(go_on()), 5)
+
+
+async def _wait_for(arrival: Arrival) -> None:
+    await arrival

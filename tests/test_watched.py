@@ -11,7 +11,12 @@ import anyio.lowlevel
 import httpx
 import pytest
 
-from resilient_sse import Disconnected, ReconnectingEventSource
+from resilient_sse import (
+    Disconnected,
+    GiveUpError,
+    ReconnectingEventSource,
+    SyncReconnectingEventSource,
+)
 from resilient_sse._watched import close, watched
 from resilient_sse.testing import (
     Connection,
@@ -25,7 +30,7 @@ from resilient_sse.testing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
     from resilient_sse import Failure
     from resilient_sse._watched import Chunks
@@ -292,3 +297,73 @@ async def test_cancelled_read() -> None:
         with anyio.move_on_after(0.02) as scope, suppress(httpx.HTTPError):
             await anext(chunks)
         assert scope.cancelled_caught
+
+
+# -- Interrupted while a connection is closed ------------------------------------------------------
+
+TOO_LARGE = b"data: " + b"x" * 100
+
+
+class _HardToClose(_Stream):
+    def __init__(self, body: AsyncIterator[bytes]) -> None:
+        super().__init__(body)
+        self.closing = asyncio.Event()
+
+    async def aclose(self) -> None:
+        self.closing.set()
+        await asyncio.sleep(60)
+
+
+class _Interrupted(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        yield TOO_LARGE
+
+    def close(self) -> None:
+        raise KeyboardInterrupt
+
+
+def _answering(stream: Any) -> httpx.MockTransport:
+    headers = {"content-type": "text/event-stream"}
+    return httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=stream))
+
+
+@on_asyncio
+async def test_cancelled_while_it_closes_a_connection() -> None:
+    """No scope protects from asyncio's own cancellation; the failure counts nevertheless."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield TOO_LARGE
+
+    stream, recorder = _HardToClose(body()), Recorder()
+    async with (
+        httpx.AsyncClient(transport=_answering(stream)) as client,
+        ReconnectingEventSource(
+            "http://localhost/", client=client, max_event_size=50, hooks=[recorder]
+        ) as made,
+    ):
+        pull = asyncio.ensure_future(anext(made))
+        await stream.closing.wait()
+        pull.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pull
+        assert recorder.names == ["Connecting", "Connected", "Disconnected"]
+        with pytest.raises(GiveUpError, match="too_large"):
+            await anext(made)
+    assert recorder.names[3:] == ["GaveUp", "Closed"]
+
+
+def test_interrupted_while_it_closes_a_connection() -> None:
+    """The same in a thread."""
+    recorder = Recorder()
+    with (
+        httpx.Client(transport=_answering(_Interrupted())) as client,
+        SyncReconnectingEventSource(
+            "http://localhost/", client=client, max_event_size=50, hooks=[recorder]
+        ) as made,
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            next(made)
+        assert recorder.names == ["Connecting", "Connected", "Disconnected"]
+        with pytest.raises(GiveUpError, match="too_large"):
+            next(made)
+    assert recorder.names[3:] == ["GaveUp", "Closed"]

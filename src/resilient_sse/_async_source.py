@@ -63,7 +63,12 @@ class ReconnectingEventSource(Source):
         traceback: TracebackType | None,
     ) -> None:
         self._left = True
-        await self._saver.save_last()
+        try:
+            await self._saver.save_last()
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
         with anyio.CancelScope(shield=True):
             await self.aclose()
             if self._pulling:  # another task, which is about to leave
@@ -235,13 +240,18 @@ class ReconnectingEventSource(Source):
         """Close the open response, if there is one, and tell the session why."""
         response, self._response = self._response, None
         chunks, self._chunks = self._chunks, None
-        if response is not None:
-            await close(response, chunks)
-        if bug := self._session.lost(error, self._now()):
+        try:
+            if response is not None:
+                await close(response, chunks)
+        finally:  # also if the task is cancelled meanwhile, of which no scope protects
+            bug = self._session.lost(error, self._now())
+        if bug:
             raise bug
 
     async def _finish(self) -> None:
-        await self._drop()
-        if self._own_client and self._client is not None:
-            with anyio.CancelScope(shield=True):
-                await self._client.aclose()
+        try:
+            await self._drop()
+        finally:
+            if self._own_client and self._client is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._client.aclose()

@@ -155,7 +155,7 @@ class SSEDecoder:
                     raise self._too_large()
                 return []
         except TypeError:  # a memoryview, which is neither more nor less than anything
-            chunk = bytes(chunk)
+            chunk = memoryview(chunk).tobytes()
         if chunk == b"\n" and self._awaits is None and (ended := self._end_data_line()) is not None:
             return ended
         if self._awaits is not None or _CR in chunk or type(chunk) is not bytes:

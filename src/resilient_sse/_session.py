@@ -145,8 +145,10 @@ class Session:
         try:
             events = self._gaps.next_up(events[: self.saving.room], self.last_event_id)
         except GapError as error:
+            if self.finished:  # a hook that heard of it closed
+                return []
             raise self._give_up_at(error, now) from error
-        return self._delivery.take(events)
+        return [] if self.finished else self._delivery.take(events)
 
     def _give_up_at(self, gap: GapError, now: float) -> GiveUpError:
         cursor = self.last_event_id
@@ -160,7 +162,8 @@ class Session:
     def begin_opening(self) -> None:
         """Note that a retry loop begins. If one was cancelled while it waited, the wait goes on."""
         if self.state is ConnectionState.WAITING and self._outage.current is not None:
-            self._pending = self._outage.current.error
+            # Raised anew for every wait that goes on, it would remember each time for ever.
+            self._pending = self._outage.current.error.with_traceback(None)
 
     def raise_pending(self) -> None:
         """Raise the failure that ended the stream, so that it is stamina's first attempt."""

@@ -68,10 +68,12 @@ class SyncReconnectingEventSource(Source):
         traceback: TracebackType | None,
     ) -> None:
         self._left = True
-        self._saver.save_last()
-        self.close()
-        with self._pulling:  # another thread, which is about to leave
-            self._finish()
+        try:
+            self._saver.save_last()
+        finally:
+            self.close()
+            with self._pulling:  # another thread, which is about to leave
+                self._finish()
 
     def __iter__(self) -> Self:
         self._check_inside("with")
@@ -254,15 +256,19 @@ class SyncReconnectingEventSource(Source):
     def _drop(self, error: Exception | None = None) -> None:
         """Close the open response, if there is one, and tell the session why."""
         response, self._response, self._chunks = self._response, None, None
-        if response is not None:
-            with suppress(Exception):
-                response.close()
-        with self._deciding:
-            bug = self._session.lost(error, self._now())
+        try:
+            if response is not None:
+                with suppress(Exception):
+                    response.close()
+        finally:  # also after a KeyboardInterrupt
+            with self._deciding:
+                bug = self._session.lost(error, self._now())
         if bug:
             raise bug
 
     def _finish(self) -> None:
-        self._drop()
-        if self._own_client and self._client is not None:
-            self._client.close()
+        try:
+            self._drop()
+        finally:
+            if self._own_client and self._client is not None:
+                self._client.close()

@@ -10,7 +10,14 @@ import httpx
 import pytest
 from anyio import to_thread
 
-from resilient_sse import Comment, Connected, Connecting, Disconnected, RetryScheduled
+from resilient_sse import (
+    Comment,
+    Connected,
+    Connecting,
+    Disconnected,
+    GapDetected,
+    RetryScheduled,
+)
 from resilient_sse.testing import Connection, Ending, Gate, comment, event, no_answer, raw
 from tests._lifecycle import assert_lifecycle
 from tests._runners import closing, eventually
@@ -170,6 +177,25 @@ def test_close_from_a_hook_that_hears_a_comment(home: World) -> None:
     source, recorder, _ = home.source(server, hooks=[close], last_event_id="1")
     sources.append(source)
     assert home.call(_drain(home, source)) == []
+    assert source.last_event_id == "1"
+    assert_lifecycle(recorder.events)
+
+
+@pytest.mark.parametrize("on_gap", ["continue", "give up"])
+def test_close_from_a_hook_that_hears_of_a_gap(home: World, on_gap: str) -> None:
+    """The event that names it is not delivered, and nobody gives up."""
+    sources: list[Any] = []
+
+    def close(event: LifecycleEvent) -> None:
+        if isinstance(event, GapDetected):
+            _close_now(home, sources[0])
+
+    server = home.serve(Connection(ONE, TWO, ending=Ending.SILENCE))
+    source, recorder, _ = home.source(
+        server, hooks=[close], gap=lambda event: event.data == "two", on_gap=on_gap
+    )
+    sources.append(source)
+    assert home.call(_drain(home, source)) == ["one"]
     assert source.last_event_id == "1"
     assert_lifecycle(recorder.events)
 

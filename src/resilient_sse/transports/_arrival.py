@@ -39,7 +39,10 @@ class Arrival(asyncio.Future[None]):
         self, fn: Callable[[Any], object], /, *, context: Context | None = None
     ) -> None:
         """Note how to wake the task that awaits this; called by the task."""
-        self._wake, self._context = fn, context
+        if self._wake is None and not self.done():
+            self._wake, self._context = fn, context
+        else:
+            super().add_done_callback(fn, context=context)
 
     def set_result(self, result: None) -> None:
         """Be done; the task goes on in the next round."""

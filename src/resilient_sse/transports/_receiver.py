@@ -138,6 +138,7 @@ class Receiver(asyncio.Protocol):
         if reading is not None and not reading.done():
             reading.arrive()
             return
+        self._reading = None  # the silence is over, even for a wait that was cancelled
         self._size += len(data)
         if self._size > _MOST_BUFFERED and not self._paused:
             self._paused = True
