@@ -58,7 +58,7 @@ class Workload(NamedTuple):
 WORKLOADS = {
     "backlog": Workload("/blocks/tokens?n={}", 250_000, 7),
     "burst": Workload("/burst?n={}", 30_000, 9),
-    "paced": Workload("/paced?n={}&rate=2000", 2_000, 9),
+    "paced": Workload("/paced?n={}&rate=2000", 1_000, 15),
     "json": Workload("/blocks/json?n={}", 40_000, 7),
 }
 PARTS = (*WORKLOADS, "drop", "many")
