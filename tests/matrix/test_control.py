@@ -23,7 +23,7 @@ from tests._lifecycle import assert_lifecycle
 from tests._runners import closing, eventually
 
 if TYPE_CHECKING:
-    from resilient_sse import LifecycleEvent
+    from resilient_sse import LifecycleEvent, ServerSentEvent
     from resilient_sse.testing import RecordedRequest, ScriptedServer
     from tests._runners import Reading, World
 
@@ -190,10 +190,11 @@ def test_close_from_a_hook_that_hears_of_a_gap(home: World, on_gap: str) -> None
         if isinstance(event, GapDetected):
             _close_now(home, sources[0])
 
+    def names_a_gap(event: ServerSentEvent) -> bool:
+        return event.data == "two"
+
     server = home.serve(Connection(ONE, TWO, ending=Ending.SILENCE))
-    source, recorder, _ = home.source(
-        server, hooks=[close], gap=lambda event: event.data == "two", on_gap=on_gap
-    )
+    source, recorder, _ = home.source(server, hooks=[close], gap=names_a_gap, on_gap=on_gap)
     sources.append(source)
     assert home.call(_drain(home, source)) == ["one"]
     assert source.last_event_id == "1"
