@@ -64,8 +64,8 @@ _DROP = (
 )
 _ONE_STEP = "one step of `async for` over any coroutine costs about 0.1 µs by itself"
 _WAKING = (
-    "the quartiles overlap: what the machine takes to wake a process differs by a factor of two from "
-    "one run to the next"
+    "the quartiles overlap: what the machine takes to wake a process differs by a factor of two "
+    "from one run to the next"
 )
 _QUEUE = "a batch goes through the queue that single events are taken from"
 OVERHEAD = {
