@@ -9,17 +9,23 @@ BIN := $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip --quiet --disable-pip-version-check install \
 	--constraint constraints.txt --build-constraint constraints.txt
 # Most tests wait more than they work, so a few run at a time.
-TOGETHER := --quiet -n 3 --dist worksteal -m "not alone"
+TOGETHER = --quiet -n 4 --dist worksteal $(HOW_MUCH) --httpx2 $(HTTPX2) -m "not alone"
 ALONE := --quiet -m alone
-# Many tests are about timeouts. On a busy machine one of thousands may come too late; it gets one
-# more chance by itself, and what is really broken fails again.
-AGAIN = { echo "==> Once more, one by one: what failed"; $(1) --quiet --last-failed; }
+# What is missing in a wheel is found by whatever uses it: not every case need be tried again.
+OF_THE_WHEEL := cli contrib decoding dialects docs http instrumentation project session testing
+# Who runs tests runs them through this script: it says who gets a second chance, and lists who
+# failed first. It is given a name for that list.
+RUN_TESTS = scripts/run_tests.py --name $@-$(notdir $(INTERPRETER))
 # Folders other than src that hold Python, as far as they exist.
 CODE := src $(wildcard tests examples benchmarks)
 
-# Whether `make test` adds to the coverage that was measured before.
-KEEP ?=
-
+# What measures which lines the tests run: it makes them a third slower, so `make check` asks for it.
+COVERAGE ?=
+# What only `make check` runs in full.
+HOW_MUCH ?= --brief
+# How much of what runs over both HTTP libraries runs over the second, httpx2: "all" of it, or a
+# "third" that another day draws anew.
+HTTPX2 ?= third
 # How long `make soak` and `make fuzz` are, and what they do.
 EVENTS ?= 1000000
 MINUTES ?= 10
@@ -27,6 +33,11 @@ SEED ?= 1
 # Which parts `make bench` measures (default: all), and the version of node's client.
 ONLY ?=
 EVENTSOURCE := 5.1.5
+# The vendors' servers and clients that are written for node; they judge the dialects.
+VENDORS_OF_NODE := pouchdb@9.0.0 pouchdb-adapter-memory@9.0.0 express-pouchdb@4.2.0 express@4.22.3 \
+	@durable-streams/server@0.3.7 @durable-streams/client@0.2.7
+# The version of the gateway that `make test-vendors` runs.
+LITELLM := 1.108.7
 
 INTERPRETER := $(shell PYTHON="$(PYTHON)" scripts/find-python)
 
@@ -34,6 +45,10 @@ INTERPRETER := $(shell PYTHON="$(PYTHON)" scripts/find-python)
 ifneq ($(shell cat $(VENV)/.python 2>/dev/null),$(INTERPRETER))
 .PHONY: $(VENV)/.python
 endif
+
+# Hundreds of processes import the library and its tests: compiled once they start in a fraction of
+# the time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -47,50 +62,65 @@ help: ## Show this list
 
 .PHONY: demo
 demo: $(VENV)/.demo ## See a client survive what a network does to it
-	@$(BIN)/resilient-sse demo
+	@$(BIN)/python -m examples.demo
 
 .PHONY: test
 test: $(VENV)/.test ## Run the tests
 	@echo "==> Running the tests"
-	@$(if $(KEEP),,$(BIN)/coverage erase)
-	@$(BIN)/coverage run -m pytest $(TOGETHER) || $(call AGAIN,$(BIN)/coverage run -m pytest)
-
-.PHONY: test-quick
-test-quick: $(VENV)/.test ## Run the tests without coverage
-	@echo "==> Running the tests"
-	@$(BIN)/python -m pytest $(TOGETHER) || $(call AGAIN,$(BIN)/python -m pytest)
+	@$(BIN)/coverage erase
+	@$(BIN)/python $(RUN_TESTS) $(COVERAGE) -- $(TOGETHER)
 
 .PHONY: test-servers
 test-servers: $(VENV)/.test ## Run the tests with real servers, broken networks and killed processes
 	@echo "==> Running the tests that need the machine to themselves"
-	@$(BIN)/coverage run -m pytest $(ALONE) || $(call AGAIN,$(BIN)/coverage run -m pytest)
+	@$(BIN)/python $(RUN_TESTS) $(COVERAGE) -- $(ALONE)
 
 .PHONY: coverage
-coverage: ## After test and test-servers: every line and branch must have been run
+coverage: ## After test and test-servers with COVERAGE=--coverage: every branch must have been run
 	@echo "==> Checking the coverage"
 	@$(BIN)/coverage combine --quiet --append
 	@$(BIN)/coverage report $(if $(shell command -v redis-server),,--fail-under=0)
+	@$(if $(shell command -v redis-server),,echo "Without redis-server: lines not run are no failure")
 
 .PHONY: soak-cursors
 soak-cursors: $(VENV)/.test ## Kill, stop and cut off programs hundreds of times (about an hour)
 	@echo "==> Killing programs at random moments"
 	@RESILIENT_SSE_KILLS=300 RESILIENT_SSE_FAULTS=200 $(BIN)/python -m pytest -s -v \
-		tests/test_cursors_exactly_once.py tests/test_cursors_chaos.py
+		tests/cursors/test_exactly_once.py tests/cursors/test_chaos.py
 
 .PHONY: test-others
 test-others: ## Run the tests on every other supported Python found
 	@set -e; default="$(INTERPRETER)"; for other in $$(scripts/find-python --all); do \
 		if [ "$$other" = "$$default" ]; then continue; fi; \
 		echo "==> With $$other"; \
-		$(MAKE) test-quick PYTHON="$$other" VENV=".venv-$$(basename "$$other")"; \
+		$(MAKE) test PYTHON="$$other" VENV=".venv-$$(basename "$$other")"; \
 	done
 
+.PHONY: test-unstable
+test-unstable: ## Run the tests on the newest Pythons, from Debian unstable (needs root on Debian)
+	@if scripts/debian-unstable prepare; then \
+		set -e; for version in 3.14 3.15; do \
+			echo "==> With Debian unstable's Python $$version"; \
+			scripts/debian-unstable run make test \
+				PYTHON=python$$version VENV=.venv-unstable-python$$version; \
+		done; \
+	else \
+		echo "==> Skipped, for this reason: the tests on Debian unstable's Pythons"; \
+	fi
+
 .PHONY: test-all
-test-all: test test-others ## Run the tests on every supported Python found
+test-all: test test-others test-unstable ## Run the tests on every supported Python found
+
+.PHONY: test-vendors
+test-vendors: $(VENV)/.test $(VENV)/.vendors $(VENV)-litellm/.gateway ## Have vendors' clients and servers judge the dialects, and cut after every byte
+	@echo "==> Running the tests of the dialects"
+	@RESILIENT_SSE_EVERY_BYTE=1 RESILIENT_SSE_LITELLM=$(abspath $(VENV)-litellm/bin/litellm) \
+		$(BIN)/python $(RUN_TESTS) -- $(TOGETHER) tests/dialects
 
 .PHONY: test-wheel
-test-wheel: wheel $(VENV)-wheel/.wheel-test ## Run the tests against the built wheel, without src
-	@scripts/test-wheel $(VENV)-wheel
+test-wheel: wheel $(VENV)-wheel/.wheel-test ## Run the tests of each part against the built wheel, without src
+	@scripts/test-wheel $(VENV)-wheel --name $@-$(notdir $(INTERPRETER)) -- $(TOGETHER) \
+		$(addprefix tests/,$(OF_THE_WHEEL))
 
 .PHONY: test-lowest
 test-lowest: ## Run the tests with the oldest dependencies that pyproject.toml allows
@@ -100,8 +130,7 @@ test-lowest: ## Run the tests with the oldest dependencies that pyproject.toml a
 	@cat $(VENV)-lowest/lowest.txt
 	@$(VENV)-lowest/bin/python -m pip --quiet install --requirement $(VENV)-lowest/lowest.txt
 	@echo "==> Running the tests with them"
-	@$(VENV)-lowest/bin/python -m pytest $(TOGETHER) || \
-		$(call AGAIN,$(VENV)-lowest/bin/python -m pytest)
+	@$(VENV)-lowest/bin/python $(RUN_TESTS) -- $(TOGETHER)
 
 .PHONY: soak
 soak: $(VENV)/.test ## Read a million events from a server that keeps breaking (EVENTS, SEED)
@@ -123,6 +152,7 @@ lint: $(VENV)/.lint ## Check style and formatting
 	@echo "==> Checking style and formatting"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/typos
 
 .PHONY: format
 format: $(VENV)/.lint ## Repair what can be repaired in style and formatting
@@ -144,7 +174,7 @@ layers: $(VENV)/.lint ## Check that imports go one way, from plug-ins down to va
 .PHONY: docs
 docs: $(VENV)/.docs ## Build the documentation into site/
 	@echo "==> Building the documentation"
-	@$(BIN)/mkdocs --quiet build --strict
+	@$(BIN)/python scripts/build_site.py
 	@echo "Open site/index.html"
 
 .PHONY: pictures
@@ -153,13 +183,24 @@ pictures: $(VENV)/.test ## Record the pictures of the command again
 	@$(BIN)/python -m scripts.pictures docs/images
 
 .PHONY: check
-check: lint types layers docs test ## Everything that must hold before a change is merged
+check: COVERAGE := --coverage
+check: HOW_MUCH :=
+check: lint types layers docs test test-servers coverage ## Everything that must hold before a change is merged
 
 .PHONY: wheel
 wheel: $(VENV)/.test ## Build the source distribution and the wheel into dist/
 	@echo "==> Building the wheel"
 	@rm -rf dist
 	@$(BIN)/hatchling build
+
+.PHONY: dist-check
+dist-check: wheel $(VENV)/.release ## Check that the package index would take what is built
+	@echo "==> Checking the distributions"
+	@$(BIN)/twine check --strict dist/*
+
+.PHONY: release-check
+release-check: dist-check ## What keeps it from being released: no home, no date in CHANGELOG.md
+	@$(BIN)/python scripts/release_check.py
 
 .PHONY: clean
 clean: ## Remove everything that these targets made
@@ -182,9 +223,27 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
 	@$(PIP_INSTALL) --editable '.[cli]'
 	@touch $@
 
-$(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.python pyproject.toml constraints.txt
+# The vendors' clients, and those that are written for node if there is a node; without it their
+# tests are skipped.
+$(VENV)/.vendors: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "==> Installing resilient_sse and the vendors' clients into $(VENV)"
+	@$(PIP_INSTALL) --editable '.[all]' --group vendors
+	@npm install --silent --prefix $(VENV)/node $(VENDORS_OF_NODE) || \
+		echo "==> Without the vendors' clients for node: npm could not install them"
+	@touch $@
+
+$(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.release: $(VENV)/.%: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "==> Installing resilient_sse and the $* tools into $(VENV)"
 	@$(PIP_INSTALL) --editable '.[all]' --group $*
+	@touch $@
+
+# A gateway with hundreds of dependencies, which are not ours to agree with; without it its tests
+# are skipped.
+$(VENV)-litellm/.gateway: $(VENV)/.python
+	@echo "==> Installing litellm into $(VENV)-litellm"
+	@"$(INTERPRETER)" -m venv --clear $(VENV)-litellm
+	@$(VENV)-litellm/bin/python -m pip --quiet --disable-pip-version-check install \
+		"litellm[proxy]==$(LITELLM)" || echo "==> Without litellm: pip could not install it"
 	@touch $@
 
 # The peers, and node's if there is a node; without it, it is left out of the tables.

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import json
 import resource
+import ssl
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -22,13 +23,16 @@ import httpx_sse
 
 from resilient_sse import ReconnectingEventSource
 from resilient_sse.transports import AsyncioTransport
+from tests.support.files import PEM
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["CLIENTS"]
+__all__ = ["CLIENTS", "OVER_TLS"]
 
 _AT_ONCE = 20
+_TO_A_CONNECTION = 100
+_NO_LIMIT = httpx.Limits(max_connections=None)
 
 
 async def _source(url: str, _client: Any) -> AsyncIterator[object]:  # noqa: ANN401
@@ -39,6 +43,12 @@ async def _source(url: str, _client: Any) -> AsyncIterator[object]:  # noqa: ANN
 
 async def _source_shared(url: str, client: Any) -> AsyncIterator[object]:  # noqa: ANN401
     async with ReconnectingEventSource(url, client=client) as events:
+        async for event in events:
+            yield event
+
+
+async def _source_spread(url: str, clients: _Spread) -> AsyncIterator[object]:
+    async with ReconnectingEventSource(url, client=clients.next()) as events:
         async for event in events:
             yield event
 
@@ -73,11 +83,56 @@ CLIENTS: dict[str, tuple[Callable[..., AsyncIterator[object]], Callable[[], Any]
 """How each client reads, and what its streams share."""
 
 
+# -- Over TLS: always a source, on one client or another -----------------------------------------
+
+
+def _trusting() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(PEM))
+
+
+def _our_tls_client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=AsyncioTransport(verify=_trusting()))
+
+
+def _httpx_tls_client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(verify=_trusting(), limits=_NO_LIMIT)
+
+
+def _httpx2_tls_client() -> Any:  # noqa: ANN401 - httpx2's
+    import httpx2  # noqa: PLC0415 - a peer
+
+    return httpx2.AsyncClient(verify=_trusting(), limits=httpx2.Limits(max_connections=None))
+
+
+class _Spread:
+    """Clients that speak HTTP/2, each for as many streams as one connection has."""
+
+    def __init__(self) -> None:
+        self._given = 0
+        self._trusting = _trusting()
+
+    def next(self) -> httpx.AsyncClient:
+        """Return the client of the next stream."""
+        if self._given % _TO_A_CONNECTION == 0:
+            self._client = httpx.AsyncClient(http2=True, verify=self._trusting)
+        self._given += 1
+        return self._client
+
+
+OVER_TLS: dict[str, tuple[Callable[..., AsyncIterator[object]], Callable[[], Any]]] = {
+    "HTTP/1.1, `AsyncioTransport`": (_source_shared, _our_tls_client),
+    "HTTP/1.1, httpx's transport": (_source_shared, _httpx_tls_client),
+    "HTTP/1.1, httpx2's transport": (_source_shared, _httpx2_tls_client),
+    "HTTP/2, httpx, 100 to a connection": (_source_spread, _Spread),
+}
+"""The same over TLS."""
+
+
 class _Streams:
     """Reads streams in tasks and counts their events."""
 
     def __init__(self, name: str, url: str) -> None:
-        self._read, make = CLIENTS[name]
+        self._read, make = (CLIENTS | OVER_TLS)[name]
         self._url = url
         self._client = make()
         self._tasks: list[asyncio.Task[None]] = []

@@ -49,7 +49,7 @@ def _count_blocking(events: Iterable[Any], wanted: int) -> None:
     assert count == wanted, count
 
 
-async def source(url: str, count: int, client: httpx.AsyncClient | None = None) -> None:
+async def source(url: str, count: int, client: Any = None) -> None:  # noqa: ANN401 - either library's
     """Our source, event by event."""
     async with ReconnectingEventSource(url, client=client) as events:
         await _count(events, count)
@@ -74,6 +74,14 @@ def source_blocking(url: str, count: int) -> None:
 async def source_httpx(url: str, count: int) -> None:
     """Our source on httpx's own transport, as for a client that is passed in."""
     async with httpx.AsyncClient(limits=_NO_LIMIT) as client:
+        await source(url, count, client)
+
+
+async def source_httpx2(url: str, count: int) -> None:
+    """Our source on a client of httpx2, with our transport."""
+    import httpx2  # noqa: PLC0415 - a peer
+
+    async with httpx2.AsyncClient(transport=AsyncioTransport()) as client:
         await source(url, count, client)
 
 
@@ -192,6 +200,7 @@ PEERS: dict[str, Callable[[str, int], None]] = {
     "resilient_sse": _run(source),
     "resilient_sse batches()": _run(source_batches),
     "resilient_sse blocking": source_blocking,
+    "resilient_sse, httpx2 client": _run(source_httpx2),
     "resilient_sse + aiohttp": _run(source_aiohttp),
     "resilient_sse on httpx": _run(source_httpx),
     "bare decoder loop": _run(decoder_loop),
@@ -212,6 +221,16 @@ PEERS: dict[str, Callable[[str, int], None]] = {
 
 async def _source_drops(url: str, count: int) -> None:
     async with ReconnectingEventSource(url, policy=lambda _: 0.0) as events:
+        await _count(events, count)
+
+
+async def _source_httpx2_drops(url: str, count: int) -> None:
+    import httpx2  # noqa: PLC0415 - a peer
+
+    async with (
+        httpx2.AsyncClient(transport=AsyncioTransport()) as client,
+        ReconnectingEventSource(url, client=client, policy=lambda _: 0.0) as events,
+    ):
         await _count(events, count)
 
 
@@ -267,6 +286,7 @@ def _socket_drops(url: str, count: int) -> None:
 DROPS: dict[str, Callable[[str, int], None]] = {
     "httpx-sse": _run(_httpx_sse_drops),
     "resilient_sse": _run(_source_drops),
+    "resilient_sse, httpx2 client": _run(_source_httpx2_drops),
     "resilient_sse blocking": _source_drops_blocking,
     "launchdarkly async": _run(_launchdarkly_drops),
     "launchdarkly blocking": _launchdarkly_drops_blocking,

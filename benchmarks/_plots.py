@@ -6,13 +6,14 @@ They are SVG without a background, in colours that can be told apart and read on
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 
 from benchmarks._report import TITLES
 from benchmarks._results import spread
-from benchmarks.decoder import BASELINE, OURS
+from benchmarks.decoder import OURS, ratios
 
 mpl.use("svg")
 
@@ -70,25 +71,24 @@ def draw(results: dict[str, Any], folder: Path = IMAGES) -> None:
 def _decoder(data: dict[str, Any], path: Path) -> None:
     """A row for each workload: where each decoder stands beside httpx-sse."""
     figure, axes = plt.subplots(figsize=(8.4, 5.2), layout="constrained")
-    for row, times in enumerate(data.values()):
-        base = spread(times[BASELINE]).middle
-        for name, taken in times.items():
-            ratio = base / spread(taken).middle
+    for row, variants in enumerate(data.values()):
+        found = ratios(variants)
+        for name, values in found.items():
             ours = name == OURS
+            if ours:
+                axes.plot([values[0], values[-1]], [row, row], color=_OURS, linewidth=2, alpha=0.4)
             axes.plot(
-                ratio,
+                median(values),
                 row,
                 "o",
                 color=_OURS if ours else _PEERS,
                 markersize=9 if ours else 6,
                 alpha=1 if ours else 0.6,
             )
-        best, named = min(
-            (spread(taken).middle, name) for name, taken in times.items() if name != OURS
-        )
+        best, named = max((median(values), name) for name, values in found.items() if name != OURS)
         axes.annotate(
             named,
-            (base / best, row),
+            (best, row),
             xytext=(0, 6),
             textcoords="offset points",
             ha="center",
@@ -100,7 +100,8 @@ def _decoder(data: dict[str, Any], path: Path) -> None:
     axes.set_yticks(range(len(data)), list(data))
     axes.invert_yaxis()
     axes.set_xlabel(
-        "times as fast as httpx-sse; large: resilient_sse, small: the others, the best named"
+        "times as fast as httpx-sse, median of the variants\n"
+        "large: resilient_sse (line: from the worst to the best); small: the others, the best named"
     )
     _save(figure, path)
 

@@ -28,12 +28,12 @@ from urllib.request import urlopen
 import stamina
 
 from benchmarks._machine import CLIENT, SERVER, pin
-from benchmarks._many import CLIENTS
+from benchmarks._many import CLIENTS, OVER_TLS
 from benchmarks._peers import DROPS, PEERS
 from benchmarks._results import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["PARTS", "WORKLOADS", "main", "measure"]
 
@@ -61,7 +61,7 @@ WORKLOADS = {
     "paced": Workload("/paced?n={}&rate=2000", 1_000, 15),
     "json": Workload("/blocks/json?n={}", 40_000, 7),
 }
-PARTS = (*WORKLOADS, "drop", "many")
+PARTS = (*WORKLOADS, "drop", "many", "tls")
 ONE_BY_ONE = frozenset({"paced", "drop"})
 NODE = "node's eventsource"
 _NODE_PROGRAM = Path(__file__).parent / "_node.mjs"
@@ -70,13 +70,15 @@ _NODE_PROGRAM = Path(__file__).parent / "_node.mjs"
 @contextlib.contextmanager
 def serving(part: str) -> Iterator[str]:
     """Run the server for a part; yield its address."""
-    command = [sys.executable, "-m", "benchmarks._server"]
+    server_of = "_tls_server" if part == "tls" else "_server"
+    command = [sys.executable, "-m", f"benchmarks.{server_of}"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None
         assert server.stdout is not None
         pin(CLIENT if part in ONE_BY_ONE else SERVER, server.pid)
         pin(CLIENT)
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        scheme = "https" if part == "tls" else "http"
+        yield f"{scheme}://127.0.0.1:{int(server.stdout.readline())}"
         server.stdin.close()
 
 
@@ -146,11 +148,13 @@ def drop_to_request(address: str, count: int, name: str) -> float | None:
     return median(gaps) * 1e3
 
 
-def many(address: str, count: int, seconds: float, rounds: int) -> dict[str, Results]:
+def many(
+    clients: Iterable[str], address: str, count: int, seconds: float, rounds: int
+) -> dict[str, Results]:
     """Measure many quiet streams, every client in a process of its own."""
     results: dict[str, Results] = {"memory_kb": {}, "open_us": {}, "event_us": {}}
     for _ in range(rounds):
-        for name in CLIENTS:
+        for name in clients:
             command = [sys.executable, "-m", "benchmarks._many", name, f"{address}/idle"]
             arguments = [str(count), str(seconds)]
             run = subprocess.run(command + arguments, capture_output=True, text=True, check=False)
@@ -177,8 +181,9 @@ def measure(
     if part == "drop":
         drops = partial(drop_to_request, address, 10 if quick else 40)
         done = {"drop_ms": take_turns(list(DROPS), rounds or (2 if quick else 7), drops)}
-    elif part == "many":
-        done = many(address, 100 if quick else 1000, 3.0, rounds or (1 if quick else 3))
+    elif part in {"many", "tls"}:
+        clients = OVER_TLS if part == "tls" else CLIENTS
+        done = many(clients, address, 100 if quick else 1000, 3.0, rounds or (1 if quick else 3))
     else:
         workload = WORKLOADS[part]
         if quick:

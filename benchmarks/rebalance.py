@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from resilient_sse.testing import HistoryServer
-from tests.redis_server import RedisServer
-from tests.replica_world import Line, Replica, lines_of
+from tests.support.redis_server import RedisServer
+from tests.support.replica_world import Line, Replica, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class World:
 
     def make(self) -> Replica:
         """Start one."""
-        return Replica(self.redis.port, self.log, TTL, self.urls)
+        return Replica(self.redis.url, self.log, TTL, self.urls)
 
     def settle(self, count: int) -> None:
         """Wait until so many replicas read all streams, and none has changed hands for a while."""

@@ -1,10 +1,11 @@
 """How long a stream stands still when its reader dies, stalls or is cut off.
 
 Two replicas (`examples/replicas.py`) share one stream, published to 100 times a second. At a
-random moment the one that reads it is killed (SIGKILL), stopped (SIGSTOP) or cut off from Redis;
-what is measured is the time until the other has handled the next event.
+random moment the one that reads it is killed (SIGKILL), stopped (SIGSTOP) or cut off from its
+engine; what is measured is the time until the other has handled the next event.
 
     python benchmarks/takeover.py 40 docs/explanation/takeover.json
+    python benchmarks/takeover.py 40 takeover.json postgresql
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ import threading
 import time
 from pathlib import Path
 from statistics import median
+from typing import TypeAlias
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from resilient_sse.testing import HistoryServer
-from tests.redis_server import RedisServer
-from tests.replica_world import Line, Replica, lines_of
+from tests.support.postgresql_server import PostgreSQLServer
+from tests.support.redis_server import RedisServer
+from tests.support.replica_world import Line, Replica, lines_of
 
 TTL = 2.0
+Engine: TypeAlias = RedisServer | PostgreSQLServer
+ENGINES: dict[str, type[Engine]] = {"redis": RedisServer, "postgresql": PostgreSQLServer}
 
 
 def fail(kind: str, replica: Replica) -> None:
@@ -51,14 +56,14 @@ def wait_for_reader(log: Path, other_than: int, since: float) -> Line:
         time.sleep(0.01)
 
 
-def measure(kind: str, rounds: int, server: HistoryServer, redis: RedisServer) -> list[float]:
+def measure(kind: str, rounds: int, server: HistoryServer, engine: Engine) -> list[float]:
     """Take the seconds of so many takeovers."""
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "handled")
 
         def make() -> Replica:
-            return Replica(redis.port, log, TTL, [f"{server.url}?{kind}"])
+            return Replica(engine.url, log, TTL, [f"{server.url}?{kind}"])
 
         replicas = {replica.pid: replica for replica in (make(), make())}
         for _ in range(rounds):
@@ -77,11 +82,11 @@ def measure(kind: str, rounds: int, server: HistoryServer, redis: RedisServer) -
     return seconds
 
 
-def main(rounds: int, path: str) -> None:
+def main(rounds: int, path: str, engine_name: str = "redis") -> None:
     """Measure every kind, print a summary and write the raw numbers."""
     over = threading.Event()
     results: dict[str, list[float]] = {}
-    with HistoryServer() as server, RedisServer() as redis:
+    with HistoryServer() as server, ENGINES[engine_name]() as engine:
 
         def publish() -> None:
             while not over.wait(0.01):
@@ -90,7 +95,7 @@ def main(rounds: int, path: str) -> None:
         publisher = threading.Thread(target=publish)
         publisher.start()
         for kind in ("kill", "stop", "cut"):
-            results[kind] = measure(kind, rounds, server, redis)
+            results[kind] = measure(kind, rounds, server, engine)
             worst, middle = max(results[kind]), median(results[kind])
             print(f"{kind}: median {middle:.2f} s, worst {worst:.2f} s of {rounds}, ttl {TTL} s")
             Path(path).write_text(json.dumps({"ttl": TTL, "seconds": results}, indent=1) + "\n")
@@ -99,4 +104,4 @@ def main(rounds: int, path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), *sys.argv[2:])

@@ -1,67 +1,58 @@
 """Every event takes effect exactly once, also when several replicas of the program run.
 
-As in `exactly_once_sqlite.py`, the cursor is saved in the same transaction as what the event does.
-The row of the cursor is locked by that transaction and must still say what it said when this
-replica read it; a replica that was stopped for a while, and replaced, finds that it does not.
+Start it several times: one replica reads, and when it dies, hangs or is cut off, another goes on.
+The cursor is saved in the same transaction as what the event does, and that transaction fails in a
+replica that is not the reader any more.
 
-    python examples/exactly_once_postgresql.py https://example.com/events "dbname=orders"
+    python examples/exactly_once_postgresql.py https://example.com/events postgresql:///orders
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+import time
 
 import psycopg
 
-from resilient_sse import SyncReconnectingEventSource
-
-if TYPE_CHECKING:
-    from resilient_sse import ServerSentEvent
+from resilient_sse.cursors import LeaseLost, PostgreSQLLease
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id text, data text
-);
-CREATE TABLE IF NOT EXISTS cursors (stream text PRIMARY KEY, last_event_id text NOT NULL);
+)
 """
 
-
-class OvertakenError(Exception):
-    """Another replica has read further."""
-
-
-def load_cursor(db: psycopg.Connection[Any], stream: str) -> str:
-    """Return where to go on; "" at the very first start."""
-    with db.transaction():
-        db.execute("INSERT INTO cursors VALUES (%s, '') ON CONFLICT DO NOTHING", (stream,))
-        row = db.execute(
-            "SELECT last_event_id FROM cursors WHERE stream = %s", (stream,)
-        ).fetchone()
-    return str(row[0]) if row else ""
+# The last is what a transaction ends with that stood still for longer than the lease may last.
+BEGIN_AGAIN = (
+    LeaseLost,
+    psycopg.OperationalError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
 
 
-def handle(db: psycopg.Connection[Any], stream: str, cursor: str, event: ServerSentEvent) -> str:
-    """Do what the event asks for, and move the cursor past it, in one transaction."""
-    with db.transaction():
-        moved = db.execute(
-            "UPDATE cursors SET last_event_id = %s WHERE stream = %s AND last_event_id = %s",
-            (event.id, stream, cursor),
-        )
-        if moved.rowcount != 1:
-            raise OvertakenError(stream)
-        db.execute("INSERT INTO orders (event_id, data) VALUES (%s, %s)", (event.id, event.data))
-    return event.id
-
-
-def main(url: str, database: str) -> None:
-    """Read the stream for ever."""
-    with psycopg.connect(database, autocommit=True) as db:
+def read(url: str, database: str, ttl: float) -> None:
+    """Read the stream while the lease is held."""
+    with (
+        psycopg.connect(database, autocommit=True) as db,
+        PostgreSQLLease(database, "orders", ttl=ttl) as lease,
+        lease.sync_source(url, auto_ack=False) as source,
+    ):
         db.execute(SCHEMA)
-        cursor = load_cursor(db, url)
-        with SyncReconnectingEventSource(url, last_event_id=cursor) as source:
-            for event in source:
-                cursor = handle(db, url, cursor, event)
+        for event in source:
+            with db.transaction():
+                source.lease.save_in(db, event.id)
+                words = (event.id, event.data)
+                db.execute("INSERT INTO orders (event_id, data) VALUES (%s, %s)", words)
+
+
+def main(url: str, database: str, ttl: str = "10") -> None:
+    """Read for ever."""
+    while True:
+        try:
+            read(url, database, float(ttl))
+        except BEGIN_AGAIN as error:
+            print(f"begin again: {error}", file=sys.stderr)
+            time.sleep(0.5)  # a database that is down is not hammered
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Call a tool of an MCP server, and get its result although the stream is closed meanwhile.
 
-MCP's streamable HTTP answers a POST with an event stream. If that breaks, the client resumes it
-by a GET with ``Last-Event-ID``, so that the tool is not called twice. `prepare_request` makes that
-GET; all else is what a source does anyway.
+MCP's streamable HTTP answers a POST with an event stream, or with JSON alone. If the stream breaks,
+the client resumes it by a GET with ``Last-Event-ID``, so that the tool is not called twice. The
+dialect `MCP` knows all that; what is left is the session.
 
     python examples/_mcp_server.py 8000
     python examples/mcp_stream.py http://127.0.0.1:8000/mcp
@@ -17,31 +17,23 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from resilient_sse import Connected, ReconnectingEventSource, ServerSentEvent
+from resilient_sse.dialects import MCP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from resilient_sse import Attempt, LifecycleEvent
+    from resilient_sse import LifecycleEvent
 
 VERSION = "2025-11-25"
 HEADERS = {
-    "Accept": "application/json, text/event-stream",
+    "Accept": "application/json, text/event-stream",  # for what is sent without a source
     "MCP-Protocol-Version": VERSION,
 }
 
 
-def resume_by_get(request: httpx.Request, attempt: Attempt) -> httpx.Request:
-    """Make the request of an attempt that has something to resume from a GET without a body."""
-    if not attempt.last_event_id:
-        return request
-    body = {b"content-length", b"content-type"}
-    headers = [(name, value) for name, value in request.headers.raw if name.lower() not in body]
-    return httpx.Request("GET", request.url, headers=headers, extensions=request.extensions)
-
-
 def is_answer(event: ServerSentEvent) -> bool:
     """Recognise the last message of a call: its result or its error."""
-    return bool(event.data) and "id" in event.json() and "method" not in event.json()
+    return "id" in event.json() and "method" not in event.json()
 
 
 class Client:
@@ -80,14 +72,13 @@ class Client:
             method="POST",
             headers=self._headers,
             json={"jsonrpc": "2.0", "id": self._calls, "method": method, "params": params},
-            prepare_request=resume_by_get,
-            until=is_answer,
+            dialect=MCP,
             hooks=[self._note_session],
         ) as source:
             async for event in source:
                 if is_answer(event):
                     return result(event.json())
-                if event.data and on_message:  # the first event is empty but for its id
+                if on_message:
                     on_message(event.json())
         raise ConnectionError("the server said that there is no more, and gave no result")
 

@@ -5,6 +5,8 @@ stop it or unplug it, and the others go on from where it was. Everything that is
 appended to a file, with the fencing token of the grant under which it was.
 
     python examples/replicas.py redis://localhost handled.log 10 https://example.com/events ...
+
+The first argument may also be the URL of a PostgreSQL.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from resilient_sse import ExponentialBackoff
-from resilient_sse.cursors import LeaseLost, RedisLease, StreamGroup
+from resilient_sse.cursors import LeaseLost, PostgreSQLLease, RedisLease, StreamGroup
 
 if TYPE_CHECKING:
     from resilient_sse.cursors import LeasedSource
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 POLICY = ExponentialBackoff(wait_initial=0.1, wait_max=5)
 
 
-async def main(redis_url: str, path: str, ttl: float, urls: list[str]) -> None:
+async def main(engine: str, path: str, ttl: float, urls: list[str]) -> None:
     """Read this replica's share of the streams, for ever."""
     log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
@@ -35,10 +37,11 @@ async def main(redis_url: str, path: str, ttl: float, urls: list[str]) -> None:
             os.write(log, f"{now:.4f} {os.getpid()} {stream} {token} {event.id}\n".encode())
 
     if len(urls) > 1:
-        group = StreamGroup(redis_url, "replicas", urls, ttl=ttl, policy=POLICY)
+        group = StreamGroup(engine, "replicas", urls, ttl=ttl, policy=POLICY)
         await group.run(read)
         return
-    lease = RedisLease(redis_url, "replica", ttl=ttl)
+    kind = RedisLease if engine.startswith("redis") else PostgreSQLLease
+    lease = kind(engine, "replica", ttl=ttl)
     while True:
         try:
             async with lease, lease.source(urls[0], policy=POLICY) as source:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pyte
 
 from scripts.screen_to_svg import draw
-from tests.cli_process import started_cli, terminal
+from tests.support.cli_process import started_cli, terminal
 
 COLUMNS, LINES = 90, 26
-COMMAND = "resilient-sse demo"
+COMMAND = "make demo"
 BACK_TO_NORMAL = b"\x1b[?1049l"
 VIEW = "The live view: the server was killed and does not listen, the client waits to try again"
 TIMELINE = "The summary: five faults on a timeline, how long each took, and that nothing was lost"
@@ -37,7 +37,7 @@ def summary_of(output: bytes) -> pyte.Screen:
 def record(folder: Path) -> None:
     """Run the demonstration once, and draw both pictures."""
     with terminal(COLUMNS, LINES) as shown:
-        with started_cli("demo", **shown.options) as process:
+        with started_cli(module="examples.demo", **shown.options) as process:
             shown.wait_for(is_in_the_middle_of_it, 60)
             (folder / "live-view.svg").write_text(draw(shown.screen, COMMAND, VIEW))
             shown.wait_for(lambda text: "in order." in text, 60)

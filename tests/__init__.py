@@ -1,1 +1,1 @@
-"""The tests; helpers that several of them share are modules here."""
+"""The tests, in the folders of what they test; `support` has what several of them share."""

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, Self
 import stamina.instrumentation
 
 from resilient_sse import EventTooLarge, GiveUpError, ServerSentEvent, SSEDecoder
-from tests import reference_decoder
-from tests.consumers import RUNTIMES, consume
+from tests.support import reference_decoder
+from tests.support.consumers import RUNTIMES, consume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

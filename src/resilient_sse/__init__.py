@@ -6,19 +6,23 @@ takes, and the policies, hooks and errors around it. ``__version__`` is the inst
 
 from typing import TYPE_CHECKING
 
-from resilient_sse._async_source import ReconnectingEventSource
-from resilient_sse._connect import EventSource, aconnect_sse, connect_sse
-from resilient_sse._decoder import SSEDecoder
-from resilient_sse._event import ServerSentEvent
-from resilient_sse._failure import Attempt, Failure, FailureKind, RetryPolicy
-from resilient_sse._json import aiter_json, iter_json
-from resilient_sse._ndjson import NDJSONDecoder, NDJSONError
-from resilient_sse._settings import CursorStore, Decoder, DecoderFactory
-from resilient_sse._streams import adecode, decode, decode_lines
-from resilient_sse._sync_source import SyncReconnectingEventSource
+from resilient_sse._decoding.json import aiter_json, iter_json
+from resilient_sse._decoding.ndjson import NDJSONDecoder, NDJSONError
+from resilient_sse._decoding.protocol import Decoder, DecoderFactory
+from resilient_sse._decoding.sse import SSEDecoder
+from resilient_sse._decoding.streams import adecode, decode, decode_lines
+from resilient_sse._drivers.async_source import ReconnectingEventSource
+from resilient_sse._drivers.one_connection import EventSource, aconnect_sse, connect_sse
+from resilient_sse._drivers.options import SourceOptions
+from resilient_sse._drivers.sync_source import SyncReconnectingEventSource
+from resilient_sse._session.dialect import Dialect, Verdict
+from resilient_sse._session.settings import CursorStore
+from resilient_sse._values.event import ServerSentEvent
+from resilient_sse._values.failure import Attempt, Failure, FailureKind, RetryPolicy
 from resilient_sse.errors import (
     ContentTypeError,
     CursorError,
+    EventFailure,
     EventTooLarge,
     GapError,
     GiveUpError,
@@ -40,9 +44,14 @@ from resilient_sse.lifecycle import (
     Disconnected,
     GapDetected,
     GaveUp,
+    GroupChanged,
     Hook,
+    LeaseEnded,
+    LeaseEvent,
+    LeaseGranted,
     LifecycleEvent,
     RetryScheduled,
+    SourceEvent,
 )
 from resilient_sse.policies import ExponentialBackoff, ServerRetry
 
@@ -60,7 +69,9 @@ __all__ = [
     "CursorStoreFailed",
     "Decoder",
     "DecoderFactory",
+    "Dialect",
     "Disconnected",
+    "EventFailure",
     "EventSource",
     "EventTooLarge",
     "ExponentialBackoff",
@@ -70,8 +81,12 @@ __all__ = [
     "GapError",
     "GaveUp",
     "GiveUpError",
+    "GroupChanged",
     "Hook",
     "IdleTimeout",
+    "LeaseEnded",
+    "LeaseEvent",
+    "LeaseGranted",
     "LifecycleEvent",
     "NDJSONDecoder",
     "NDJSONError",
@@ -83,10 +98,13 @@ __all__ = [
     "SSEError",
     "ServerRetry",
     "ServerSentEvent",
+    "SourceEvent",
+    "SourceOptions",
     "StatusError",
     "StreamEnded",
     "SyncReconnectingEventSource",
     "UnsafeRetry",
+    "Verdict",
     "__version__",
     "aconnect_sse",
     "adecode",

@@ -5,10 +5,11 @@ SSEError(httpx.TransportError)
 ├── ResponseError      .response, .status_code, .body (an excerpt)
 │   ├── StatusError
 │   └── ContentTypeError
-├── StreamEnded
+├── StreamEnded        .excerpt: how a body without any event began
+├── EventFailure       .event: by which the server said that it failed
 ├── IdleTimeout
 ├── EventTooLarge      .limit
-├── UnsafeRetry        .method
+├── UnsafeRetry        .method, .failure
 ├── GapError           .event
 ├── CursorError        .key
 └── GiveUpError        .failure, .failures, .url, .last_event_id; __cause__ is the last error
@@ -17,25 +18,34 @@ SSEError(httpx.TransportError)
 `GiveUpError` is what a consumer of a source catches, and `CursorError` if it has a cursor store.
 `connect_sse` and `aconnect_sse` raise `ContentTypeError`, and every decoder `EventTooLarge`. The
 others are what a `GiveUpError` reports: as its cause and in its failures.
+
+Every error that knows its request has it as ``.request``, as httpx's errors do: a copy in which
+credentials and query values are redacted. What a message has from outside (a reason phrase, a
+header's value, the beginning of a body, what an HTTP library said) is cut to 200 characters, and
+its control characters are escaped.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx
-
-from resilient_sse._redact import explain
+from resilient_sse._values.library import AnyTransportError, installed, kind_for, made_of
+from resilient_sse._values.portable import Portable
+from resilient_sse._values.presentable import redacted_request, redacted_response, request_of
+from resilient_sse._values.redact import excerpt as shown
+from resilient_sse._values.redact import explain, quoted, redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from resilient_sse._event import ServerSentEvent
-    from resilient_sse._failure import Failure
+    from resilient_sse._values.event import ServerSentEvent
+    from resilient_sse._values.failure import Failure
+    from resilient_sse._values.library import Library
 
 __all__ = [
     "ContentTypeError",
     "CursorError",
+    "EventFailure",
     "EventTooLarge",
     "GapError",
     "GiveUpError",
@@ -47,21 +57,63 @@ __all__ = [
     "UnsafeRetry",
 ]
 
+_BEGINNING = 1000  # characters of an event's data of which a message has an excerpt
 
-class SSEError(httpx.TransportError):
+
+E = TypeVar("E", bound=BaseException)
+
+
+class SSEError(AnyTransportError):
     """The root of this library's errors.
 
     It is an ``httpx.TransportError``, as in httpx-sse, so that code which catches that keeps
-    working. Like any exception it can be copied, and sent to another process.
+    working; one about a client of httpx2 is an ``httpx2.TransportError`` as well. Like any
+    exception it can be copied, and sent to another process, where httpx2 need not be installed.
     """
+
+    @property
+    def request(self) -> Any:  # noqa: ANN401 - a request of httpx, or of httpx2
+        """The request, as a copy in which credentials and query values are redacted.
+
+        Raises:
+            RuntimeError: As in httpx, if the error knows of none.
+        """
+        return super().request
+
+    @request.setter
+    def request(self, request: Any) -> None:  # noqa: ANN401
+        self._request = redacted_request(request)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An exception is otherwise made anew from its message alone.
-        return _unpickled, (type(self), self.args), vars(self)
+        kind, library = made_of(type(self))
+        state = self._state()
+        return _unpickled, (kind, self.args, library), Portable(state) if library else state
+
+    def __setstate__(self, state: dict[str, Any] | Portable | None) -> None:
+        vars(self).update(state.value if isinstance(state, Portable) else state or {})
+
+    def _state(self) -> dict[str, Any]:
+        """Return what a copy is made of."""
+        return vars(self)
 
 
-def _unpickled(kind: type[SSEError], args: tuple[Any, ...]) -> SSEError:
-    return kind.__new__(kind, *args)
+def _unpickled(kind: type[SSEError], args: tuple[Any, ...], library: str) -> SSEError:
+    return (
+        of_library(kind.__new__(kind, *args), installed(library))
+        if library
+        else kind.__new__(kind, *args)
+    )
+
+
+def of_library(error: E, library: Library) -> E:
+    """Make an error of ours one of a library's, too, so that ``except`` of that finds it.
+
+    Its class changes, not the error: whoever raised it, say a decoder, knew of no client.
+    """
+    if isinstance(error, SSEError):
+        error.__class__ = kind_for(type(error), library.TransportError)
+    return error
 
 
 class ResponseError(SSEError):
@@ -83,10 +135,14 @@ class ResponseError(SSEError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
+        self._request = redacted_request(request_of(response))
         self.response = response
         self.status_code: int = response.status_code
         self.body = body
         self.retry_after = retry_after
+
+    def _state(self) -> dict[str, Any]:
+        return super()._state() | {"response": redacted_response(self.response)}
 
 
 class StatusError(ResponseError):
@@ -98,10 +154,35 @@ class ContentTypeError(ResponseError):
 
 
 class StreamEnded(SSEError):  # noqa: N818 - it is news before it is an error
-    """The response body ended cleanly; event streams are not meant to."""
+    """The response body ended cleanly; event streams are not meant to.
 
-    def __init__(self, message: str = "the server ended the stream") -> None:
-        super().__init__(message)
+    Args:
+        message: What happened.
+        excerpt: The first 500 bytes of a body that had no event: an error page, perhaps, that
+            calls itself an event stream.
+    """
+
+    def __init__(
+        self, message: str = "the server ended the stream", *, excerpt: bytes = b""
+    ) -> None:
+        begins = f" without an event; its body begins {shown(excerpt)}" if excerpt else ""
+        super().__init__(message + begins)
+        self.excerpt = excerpt
+
+
+class EventFailure(SSEError):  # noqa: N818 - it is the server's failure, told by an event
+    """The server said in an event that it failed, as its `Dialect` has it.
+
+    Args:
+        event: That event; the message has an excerpt of its data.
+    """
+
+    def __init__(self, event: ServerSentEvent) -> None:
+        name = "" if event.event == "message" else f" {quoted(event.event)}"
+        super().__init__(
+            f"the server sent the event{name} of a failure: {quoted(event.data[:_BEGINNING])}"
+        )
+        self.event = event
 
 
 class IdleTimeout(SSEError):  # noqa: N818 - named like TimeoutException of httpx
@@ -130,27 +211,31 @@ class UnsafeRetry(SSEError):  # noqa: N818 - the name says what is wrong
 
     Args:
         method: The HTTP method.
+        failure: What happened to the request.
     """
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, failure: Failure | None = None) -> None:
+        after = f" after {_summary(failure)}" if failure is not None else ""
         super().__init__(
-            f"not sending the {method} again: the server may have acted on it, and there is no "
-            "event id to resume from; pass retry_unsafe=True if repeating it does no harm"
+            f"not sending the {method} again{after}: the server may have acted on it, and there is "
+            "no event id to resume from; pass retry_unsafe=True if repeating it does no harm"
         )
         self.method = method
+        self.failure = failure
+        self._request = redacted_request(request_of(failure and failure.error))
 
 
 class GapError(SSEError):
     """The server said that it cannot replay what was missed.
 
     Args:
-        event: The event that the ``gap`` predicate names.
+        event: The event that said so, as the `Dialect` has it.
     """
 
     def __init__(self, event: ServerSentEvent) -> None:
         super().__init__(
-            f"events are missing: the gap predicate names {event!r}; pass on_gap='continue' to go "
-            "on from here"
+            f"events are missing: the server says so by {redact_text(repr(event))}; pass "
+            "on_gap='continue' to go on from here, or a function that loads what was missed"
         )
         self.event = event
 
@@ -192,14 +277,22 @@ class GiveUpError(SSEError):
         self.url = url
         self.last_event_id = last_event_id
         super().__init__(self._story())
+        self._request = redacted_request(request_of(self.failure.error))
 
     def _story(self) -> str:
         """Tell in one line what was tried, why it failed and where to go on."""
         last = self.failure
         times = "1 failure" if last.attempt == 1 else f"{last.attempt} failures"
-        error = explain(last.error) or "no message"
-        resume = f"; resume from event id {self.last_event_id!r}" if self.last_event_id else ""
+        resume = (
+            f"; resume from event id {quoted(self.last_event_id)}" if self.last_event_id else ""
+        )
         return (
             f"gave up on {self.url} after {times} in {last.outage_seconds:.1f} s: "
-            f"{last.kind} ({type(last.error).__name__}: {error}){resume}"
+            f"{_summary(last)}{resume}"
         )
+
+
+def _summary(failure: Failure) -> str:
+    """Say in a few words what a failure was."""
+    message = explain(failure.error) or "no message"
+    return f"{failure.kind} ({type(failure.error).__name__}: {message})"

@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from resilient_sse._failure import Failure, FailureKind, RetryPolicy
+from resilient_sse._values.failure import Failure, FailureKind, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

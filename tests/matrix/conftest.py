@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests._runners import ASYNC, HOMES, STACKS, Stack, World
+from tests.support.runners import ASYNC, HOMES, STACKS, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 @pytest.fixture(params=HOMES, ids=str)
 def home(request: pytest.FixtureRequest) -> Iterator[World]:
-    """Every runtime with the source's own client: for what the source decides alone."""
+    """Every runtime with the source's own client, or its like: for what it decides alone."""
     with World(request.param) as made:
         yield made
 
@@ -33,8 +33,8 @@ def loop(request: pytest.FixtureRequest) -> Iterator[World]:
         yield made
 
 
-@pytest.fixture(params=["own", "httpx"])
+@pytest.fixture(params=[stack for stack in STACKS if not stack.is_async], ids=str)
 def thread(request: pytest.FixtureRequest) -> Iterator[World]:
     """A thread, with either kind of transport: for what only threads have."""
-    with World(Stack("threads", request.param)) as made:
+    with World(request.param) as made:
         yield made

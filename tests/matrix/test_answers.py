@@ -24,7 +24,7 @@ from resilient_sse.testing import (
 
 if TYPE_CHECKING:
     from resilient_sse.testing import RecordedRequest
-    from tests._runners import World
+    from tests.support.runners import World
 
 ONE = event("one", id="1")
 
@@ -56,6 +56,7 @@ def test_retry_after_as_a_date_without_a_date_of_the_server(home: World) -> None
     assert got.delays[0] == pytest.approx(60, abs=2)
 
 
+@pytest.mark.timing
 def test_status_with_a_slow_body(world: World) -> None:
     """``connect_timeout`` is for the headers: a body that takes longer does not hide the status."""
     slow = Connection(raw("wait"), pause(5), status=503, headers={"Retry-After": "7"})
@@ -177,6 +178,7 @@ def test_charset_that_is_ignored(world: World) -> None:
     assert got.data == ["naïve ✓"]
 
 
+@pytest.mark.timing
 def test_headers_that_never_end(world: World) -> None:
     """Headers that trickle in are waited for no longer than ``connect_timeout`` in all."""
     started = time.monotonic()
@@ -193,6 +195,7 @@ def test_headers_that_flood(home: World) -> None:
     assert got.kinds == ["transport", "ended"]
 
 
+@pytest.mark.timing
 def test_no_headers(world: World) -> None:
     """A server that takes the request and says nothing is a timeout."""
     got = world.run(no_answer(Ending.SILENCE), Connection(ONE), connect_timeout=0.15)
@@ -200,6 +203,7 @@ def test_no_headers(world: World) -> None:
     assert got.kinds == ["timeout", "ended"]
 
 
+@pytest.mark.timing
 def test_slow_name_lookup_of_a_thread(thread: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread cannot leave a lookup of a name, but what it finds is not connected to any more."""
     lookups: list[object] = []
@@ -237,6 +241,7 @@ def test_close_during_a_name_lookup_of_a_thread(
     reading.wait()
 
 
+@pytest.mark.timing
 def test_slow_headers(home: World) -> None:
     """Headers that come late but in time are no failure, and no head start for the idle timer."""
     got = home.run(Connection(ONE, before_headers=0.15, after_headers=0.05), idle_timeout=0.13)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,14 @@ import anyio
 import httpx
 import pytest
 
-from resilient_sse import ReconnectingEventSource, SyncReconnectingEventSource
+from resilient_sse import ReconnectingEventSource, ServerRetry, SyncReconnectingEventSource
+from resilient_sse.instrumentation import StructlogHook
 from resilient_sse.testing import Connection, InstantRetries, event
-from tests.session_settings import keywords_of
+from tests.support.http_libraries import LIBRARIES
+from tests.support.session_settings import keywords_of
 
 if TYPE_CHECKING:
-    from tests._runners import World
+    from tests.support.runners import World
 
 SOURCES = [ReconnectingEventSource, SyncReconnectingEventSource]
 
@@ -45,6 +46,8 @@ class _CoroutineCallable:
         ({"url": 5}, TypeError, "url must be a str"),
         ({"hooks": [_coroutine_hook]}, TypeError, "is a coroutine function"),
         ({"hooks": [_CoroutineCallable()]}, TypeError, "is a coroutine function"),
+        ({"hooks": [StructlogHook]}, TypeError, r"a hook must be an instance.* StructlogHook\(\)"),
+        ({"policy": ServerRetry}, TypeError, r"policy must be an instance.* ServerRetry\(\)"),
         ({"hooks": print}, TypeError, r"write hooks=\[print\]"),
         ({"hooks": ["print"]}, TypeError, "a hook must be a callable"),
         ({"policy": 3}, TypeError, "policy must be callable"),
@@ -75,10 +78,10 @@ def test_at_construction(source: Any, keywords: dict[str, Any], error: Any, word
         source(**{"url": "http://localhost/", **keywords})
 
 
-@pytest.mark.parametrize("library", ["httpx", "httpx2", "httpxr"])
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_client_of_the_wrong_kind(home: World, library: str) -> None:
     """A blocking client in an event loop, or the reverse, is refused when the block begins."""
-    module = importlib.import_module(library)
+    module = LIBRARIES[library]
     wrong = module.Client if home.stack.is_async else module.AsyncClient
     server = home.serve(Connection(event("one")))
     client = wrong()

@@ -23,7 +23,7 @@ from resilient_sse.testing import (
 )
 
 if TYPE_CHECKING:
-    from tests._runners import World
+    from tests.support.runners import World
 
 ONE, TWO = event("one", id="1"), event("two", id="2")
 
@@ -133,6 +133,7 @@ def test_many_events(home: World) -> None:
     assert home.run(*script).data == numbers
 
 
+@pytest.mark.timing
 def test_heartbeats_against_the_idle_timeout(home: World) -> None:
     """Comments keep a quiet stream open, and no event is made of them."""
     beats = [step for _ in range(8) for step in (comment("beat"), pause(0.04))]
@@ -142,6 +143,7 @@ def test_heartbeats_against_the_idle_timeout(home: World) -> None:
     assert got.recorder.names.count("Comment") == 8
 
 
+@pytest.mark.timing
 def test_without_an_idle_timeout(home: World) -> None:
     """None: silence is waited out for ever."""
     gate = Gate()

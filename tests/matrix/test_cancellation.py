@@ -27,7 +27,7 @@ from resilient_sse.testing import (
     raw,
     redirect,
 )
-from tests._runners import AsyncReading, Stack, World, eventually, open_sockets
+from tests.support.runners import AsyncReading, Stack, World, eventually, open_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +69,7 @@ def _reached(reading: Any, server: ScriptedServer, script: str) -> Callable[[], 
     return reached
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_cancel(loops: World, script: str) -> None:
     """The consumer ends at once, whatever it waits for; the lifecycle is told to its end."""
@@ -102,6 +103,7 @@ def test_cancel_in_the_loop_body(loops: World, batched: bool) -> None:
     gc.collect()
 
 
+@pytest.mark.timing
 def test_timeout_around_the_next_event(loops: World) -> None:
     """A pull may time out again and again: the connection lasts where it can; nothing is lost."""
     gate = Gate()
@@ -128,6 +130,7 @@ def test_timeout_around_the_next_event(loops: World) -> None:
     assert recorder.names[-1] == "Closed"
 
 
+@pytest.mark.timing
 def test_silence_is_found_by_one_who_looks_in_between(loop: World) -> None:
     """Pulls that time out add up to ``idle_timeout``, where they do not break the connection."""
     # A look may end while it connects.
@@ -147,6 +150,7 @@ def test_silence_is_found_by_one_who_looks_in_between(loop: World) -> None:
     assert kinds[0] == ("idle" if loop.stack.runtime == "asyncio" else None)
 
 
+@pytest.mark.timing
 def test_timeout_during_a_wait(loops: World) -> None:
     """The next pull waits for the rest, asks no policy again, and connects no earlier."""
     server = loops.serve(Connection(status=503), Connection(ONE))
@@ -154,24 +158,25 @@ def test_timeout_during_a_wait(loops: World) -> None:
 
     def policy(_failure: Failure) -> float:
         asked.append(time.monotonic())
-        return 0.4
+        return 0.5
 
     source, recorder, _ = loops.source(server, waits=policy)
 
     async def read() -> float:
         async with source:
             while True:
-                with anyio.move_on_after(0.1):
+                with anyio.move_on_after(0.2):
                     await anext(source)
                     return time.monotonic()
 
     connected = loops.call(read)
     assert len(asked) == 1
-    assert connected - asked[0] >= 0.4
+    assert connected - asked[0] >= 0.5
     assert len(server.requests) == 2
-    assert [each.delay for each in recorder.of(RetryScheduled)] == [0.4]
+    assert [each.delay for each in recorder.of(RetryScheduled)] == [0.5]
 
 
+@pytest.mark.timing
 def test_reconnect_after_a_timeout_during_a_wait(loop: World) -> None:
     """What was left of the wait is dropped."""
     server = loop.serve(Connection(status=503), Connection(ONE))
@@ -188,6 +193,7 @@ def test_reconnect_after_a_timeout_during_a_wait(loop: World) -> None:
     assert len(server.requests) == 2
 
 
+@pytest.mark.timing
 def test_cancel_around_the_block(loops: World) -> None:
     """A deadline around the whole block ends it cleanly."""
     server = loops.serve(Connection(ONE, ending=Ending.SILENCE))

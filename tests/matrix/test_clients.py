@@ -13,7 +13,7 @@ from resilient_sse import Connected
 from resilient_sse.testing import Connection, Ending, Gate, event
 
 if TYPE_CHECKING:
-    from tests._runners import World
+    from tests.support.runners import World
 
 ONE, TWO = event("one", id="1"), event("two", id="2")
 
@@ -42,10 +42,10 @@ def test_more_streams_than_a_pool_holds(home: World) -> None:
     server.wait_for_connections(110)
 
 
+@pytest.mark.timing
 def test_shared_client_without_a_free_connection(world: World) -> None:
     """A caller's pool that is full is a timeout whose message names the cause."""
-    if world.stack.client == "own":
-        world.stack = world.stack._replace(client="httpx")
+    world.stack = world.stack._replace(client=world.stack.library)
     limits = importlib.import_module(world.stack.client).Limits(max_connections=1)
     world._client = world.call(lambda: world.make_client(limits=limits))
     server = world.serve(then=Connection(ONE, ending=Ending.SILENCE))
@@ -73,8 +73,7 @@ def test_two_sources_on_one_client(world: World) -> None:
 
 def test_base_of_a_client(world: World) -> None:
     """What a caller's client brings along - headers, auth, cookies - is sent."""
-    if world.stack.client == "own":
-        world.stack = world.stack._replace(client="httpx")
+    world.stack = world.stack._replace(client=world.stack.library)
     options: dict[str, Any] = {
         "headers": {"X-Mine": "yes", "Accept": "text/event-stream;q=1"},
         "auth": ("me", "secret"),
@@ -88,10 +87,10 @@ def test_base_of_a_client(world: World) -> None:
     assert sent["cookie"] == "a=b"
 
 
+@pytest.mark.timing
 def test_client_with_a_short_timeout(world: World) -> None:
     """A client's own read timeout, 5 s in httpx, does not end a quiet stream."""
-    if world.stack.client == "own":
-        world.stack = world.stack._replace(client="httpx")
+    world.stack = world.stack._replace(client=world.stack.library)
     world._client = world.call(lambda: world.make_client(timeout=0.05))
     gate = Gate()
     server = world.serve(Connection(gate, ONE, before_headers=0.1))
@@ -105,8 +104,7 @@ def test_client_with_a_short_timeout(world: World) -> None:
 
 def test_client_that_raises_for_status(world: World) -> None:
     """A hook on the caller's client that raises ``HTTPStatusError`` is a status like any other."""
-    if world.stack.client == "own":
-        world.stack = world.stack._replace(client="httpx")
+    world.stack = world.stack._replace(client=world.stack.library)
 
     def check(response: Any) -> None:
         response.raise_for_status()
@@ -125,7 +123,7 @@ def test_client_that_raises_for_status(world: World) -> None:
 @pytest.mark.parametrize("status", [401, 404])
 def test_client_that_raises_for_a_final_status(home: World, status: int) -> None:
     """The same for a final one: the consumer gets a `GiveUpError` all the same."""
-    home.stack = home.stack._replace(client="httpx")
+    home.stack = home.stack._replace(client=home.stack.library)
 
     def check(response: Any) -> None:
         response.raise_for_status()

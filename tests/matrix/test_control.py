@@ -14,18 +14,20 @@ from resilient_sse import (
     Comment,
     Connected,
     Connecting,
+    Dialect,
     Disconnected,
     GapDetected,
     RetryScheduled,
+    Verdict,
 )
 from resilient_sse.testing import Connection, Ending, Gate, comment, event, no_answer, raw
-from tests._lifecycle import assert_lifecycle
-from tests._runners import closing, eventually
+from tests.support.lifecycle import assert_lifecycle
+from tests.support.runners import closing, eventually
 
 if TYPE_CHECKING:
     from resilient_sse import LifecycleEvent, ServerSentEvent
     from resilient_sse.testing import RecordedRequest, ScriptedServer
-    from tests._runners import Reading, World
+    from tests.support.runners import Reading, World
 
 ONE, TWO, THREE = (event(name, id=str(n)) for n, name in enumerate(("one", "two", "three"), 1))
 QUIET = Connection(ONE, ending=Ending.SILENCE)
@@ -59,6 +61,7 @@ def _waiting(world: World, seconds: float = 60.0) -> tuple[Reading, ScriptedServ
 # -- close -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("state", [_connecting, _reading])
 def test_close_from_outside(world: World, state: Any) -> None:
     """The iteration ends at once and normally, and the connection is gone."""
@@ -183,18 +186,20 @@ def test_close_from_a_hook_that_hears_a_comment(home: World) -> None:
 
 @pytest.mark.parametrize("on_gap", ["continue", "give up"])
 def test_close_from_a_hook_that_hears_of_a_gap(home: World, on_gap: str) -> None:
-    """The event that names it is not delivered, and nobody gives up."""
+    """Nobody gives up, and nothing more is delivered."""
     sources: list[Any] = []
 
     def close(event: LifecycleEvent) -> None:
         if isinstance(event, GapDetected):
             _close_now(home, sources[0])
 
-    def names_a_gap(event: ServerSentEvent) -> bool:
-        return event.data == "two"
+    def judge(event: ServerSentEvent) -> Verdict:
+        return Verdict.GAP if event.data == "two" else Verdict.DELIVER
 
     server = home.serve(Connection(ONE, TWO, ending=Ending.SILENCE))
-    source, recorder, _ = home.source(server, hooks=[close], gap=names_a_gap, on_gap=on_gap)
+    source, recorder, _ = home.source(
+        server, hooks=[close], dialect=Dialect(judge=judge), on_gap=on_gap
+    )
     sources.append(source)
     assert home.call(_drain(home, source)) == ["one"]
     assert source.last_event_id == "1"

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anyio.lowlevel import checkpoint
 
-from resilient_sse import Connected, Connecting, CursorError, GiveUpError
+from resilient_sse import Closed, Connected, Connecting, CursorError, GiveUpError
 from resilient_sse.testing import Connection, Ending, HistoryServer, event, raw
-from tests._runners import closing
+from tests.support.runners import closing
 
 if TYPE_CHECKING:
     from resilient_sse import Failure
     from resilient_sse.testing import ScriptedServer
-    from tests._runners import Reading, World
+    from tests.support.runners import Reading, World
 
 ONE, TWO, THREE = (event(name, id=str(n)) for n, name in enumerate(("one", "two", "three"), 1))
 
@@ -174,6 +174,14 @@ def test_own_acknowledgement(home: World) -> None:
     assert store.saves == ["2"]
 
 
+def test_own_acknowledgement_without_a_store(thread: World) -> None:
+    """There is nothing to save then, neither in the block nor after it."""
+    with thread.source(thread.serve(Connection(raw(ONE + TWO))), auto_ack=False)[0] as source:
+        one, two = next(source), next(source)
+        source.ack(one)
+    source.ack(two)
+
+
 def test_own_acknowledgement_out_of_order(home: World) -> None:
     """What is acknowledged behind a gap is not saved before the gap is closed."""
     store = DictStore()
@@ -239,9 +247,9 @@ def test_save_that_fails(home: World, batched: bool) -> None:
     assert not isinstance(caught.value, GiveUpError)
     assert reading.data == ["one"]
     assert reading.delays == []
-    tries = ["CursorStoreFailed"] * 2  # the other one as the block is left
-    stream = ["Connecting", "Connected", "Disconnected", "Closed"]
-    assert reading.recorder.names == [*stream[:2], *tries, *stream[2:]]
+    stream = ["Connecting", "Connected", "CursorStoreFailed", "Disconnected", "Closed"]
+    assert reading.recorder.names == stream
+    assert reading.recorder.of(Closed)[-1].reason == "failed"
 
 
 def test_asynchronous_store_in_a_thread(thread: World) -> None:

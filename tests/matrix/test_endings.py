@@ -32,7 +32,7 @@ from resilient_sse.testing import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests._runners import World
+    from tests.support.runners import World
 
 ONE, TWO = event("one", id="1"), event("two", id="2")
 HALF = raw("id: 2\ndata: tw")
@@ -92,6 +92,7 @@ def test_connection_that_is_reset_at_once(world: World) -> None:
     assert len(got.requests) == 2
 
 
+@pytest.mark.timing
 def test_silence(world: World) -> None:
     """A stream that falls silent for ``idle_timeout`` is reopened, and nothing is lost."""
     got = world.run(Connection(ONE, HALF, ending=Ending.SILENCE), Connection(TWO), idle_timeout=0.1)
@@ -108,6 +109,7 @@ class Stalling(httpx.AsyncByteStream):
         await anyio.sleep_forever()
 
 
+@pytest.mark.timing
 @pytest.mark.anyio
 async def test_silence_of_a_transport_without_timeouts() -> None:
     """A mock's or another library's stream that falls silent is reopened, too."""

@@ -9,12 +9,26 @@ import httpx
 import pytest
 
 from resilient_sse import FailureKind
-from resilient_sse._classify import BY_NAME, NOT_FAILURES, classify
+from resilient_sse._session.classify import BY_NAME, classify
+from tests.support.http_libraries import LIBRARIES
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-LIBRARIES = ["httpx", "httpx2", "httpxr"]
+# The exceptions of the HTTP libraries that are no failures of a stream: bases that are not raised,
+# and mistakes in a program.
+NOT_FAILURES = frozenset(
+    {
+        "HTTPError",
+        "RequestError",
+        "CookieConflict",
+        "StreamError",
+        "StreamConsumed",
+        "StreamClosed",
+        "ResponseNotRead",
+        "RequestNotRead",
+    }
+)
 # Derived from TransportError, and raised by httpx2's own `client.sse()` only.
 _NOT_OURS = {"SSEError"}
 

@@ -26,15 +26,18 @@ import operator
 import threading
 from typing import TYPE_CHECKING, Any
 
-import httpxr
 import pytest
 
 from resilient_sse import GiveUpError
 from resilient_sse.testing import Connection, Ending, Gate, event, no_answer, redirect
-from tests._runners import Stack, World, eventually
+from tests.support.runners import Stack, World, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpxr
+else:
+    httpxr = pytest.importorskip("httpxr", reason="httpxr has no wheel for this Python")
 
 ONE, TWO = event("one", id="1"), event("two", id="2")
 
@@ -119,6 +122,7 @@ def test_gzip(rust: World) -> None:
     assert rust.run(Connection(ONE, gzip=True)).data == ["one"]
 
 
+@pytest.mark.timing
 def test_no_headers_on_asyncio() -> None:
     """``connect_timeout`` holds, but the connection that was given up stays open."""
     with World(Stack("asyncio", "httpxr")) as world:
@@ -137,6 +141,7 @@ def test_live_events_on_asyncio() -> None:
         eventually(lambda: reading.events)
 
 
+@pytest.mark.timing
 def test_silence_on_asyncio() -> None:
     """``idle_timeout`` holds."""
     with World(Stack("asyncio", "httpxr")) as world:

@@ -19,7 +19,7 @@ from resilient_sse import (
 from resilient_sse.testing import Connection, Ending, comment, event, pause, refused, retry
 
 if TYPE_CHECKING:
-    from tests._runners import World
+    from tests.support.runners import World
 
 ONE = event("one", id="1")
 FIVE = ExponentialBackoff(attempts=5, wait_jitter=0)
@@ -62,11 +62,12 @@ def test_one_event_is_progress(home: World) -> None:
     assert got.delays == [1.0] * 30
 
 
+@pytest.mark.timing
 def test_time_is_progress(home: World) -> None:
     """A quiet connection that held for ``reset_after`` seconds ends the outage, too."""
-    held = Connection(pause(0.06), ending=Ending.RESET)
+    held = Connection(pause(0.6), ending=Ending.RESET)
     script = [Connection(), held, Connection(), Connection(), held]
-    got = home.run(*script, reset_after=0.05)
+    got = home.run(*script, reset_after=0.3)
     assert [failure.attempt for failure in got.policy.failures] == [1, 1, 2, 3, 1]
     assert got.policy.failures[1].progress
 

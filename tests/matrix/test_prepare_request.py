@@ -10,11 +10,11 @@ from anyio.lowlevel import checkpoint
 
 from resilient_sse import Attempt, ExponentialBackoff
 from resilient_sse.testing import Connection, Ending, endless_headers, event, no_answer
-from tests._runners import eventually
+from tests.support.runners import eventually
 
 if TYPE_CHECKING:
     from resilient_sse.testing import RecordedRequest
-    from tests._runners import World
+    from tests.support.runners import World
 
 ONE, TWO = event("one", id="1"), event("two", id="2")
 REFRESHING = ExponentialBackoff(retry_statuses={401}, wait_jitter=0)

@@ -8,7 +8,7 @@ import pytest
 
 from resilient_sse import StatusError
 from resilient_sse.testing import Connection, Ending, event, redirect
-from tests._runners import Stack, World, server_tls
+from tests.support.runners import Stack, World, server_tls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,6 +193,8 @@ def test_upgrade(trusting: World) -> None:
 
 def test_certificate_that_is_not_trusted(home: World) -> None:
     """A server that cannot prove who it is, is a failure to connect, and the error says so."""
+    if home.stack.client == "own2":
+        pytest.skip("its transport trusts the tests' own authority")
     server = home.serve(ssl_context=server_tls())
     reading = home.read(server, policy=lambda _failure: None)
     reading.join()
@@ -200,6 +202,7 @@ def test_certificate_that_is_not_trusted(home: World) -> None:
     assert "CERTIFICATE_VERIFY_FAILED" in str(reading.error)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     "ending", [Ending.RESET, Ending.TRUNCATED, Ending.CLEAN, Ending.SILENCE], ids=str
 )
@@ -216,4 +219,4 @@ def test_a_host_that_cannot_be(home: World) -> None:
     nowhere = Connection(status=302, headers={"Location": "http://xn--a/"})
     got = home.run(nowhere, Connection(ONE))
     assert got.data == ["one"]
-    assert got.kinds[0] == "transport"
+    assert got.kinds[0] in {"transport", "connect"}  # the libraries differ in who finds it

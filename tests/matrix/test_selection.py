@@ -11,7 +11,7 @@ from resilient_sse.testing import Connection, Ending, HistoryServer, event, raw
 
 if TYPE_CHECKING:
     from resilient_sse import ServerSentEvent
-    from tests._runners import World
+    from tests.support.runners import World
 
 ONE, TWO, THREE = (event(name, id=str(n)) for n, name in enumerate(("one", "two", "three"), 1))
 DONE = event("[DONE]")

@@ -14,7 +14,7 @@ from resilient_sse.testing import Connection, Ending, event
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests._runners import World
+    from tests.support.runners import World
 
 ONE, TWO = event("one", id="1"), event("two", id="2")
 
@@ -43,7 +43,9 @@ def test_hooks(home: World, details: list[RetryDetails]) -> None:
     assert {each.name for each in details} == {f"resilient_sse.{kind}.connect"}
     assert [each.retry_num for each in details] == [1, 2, 1]
     assert [each.wait_for for each in details] == pytest.approx([0.01, 0.02, 0.0])
-    assert [type(each.caused_by) for each in details] == [StreamEnded, StatusError, StreamEnded]
+    kinds = [StreamEnded, StatusError, StreamEnded]
+    assert len(details) == len(kinds)
+    assert all(isinstance(each.caused_by, kind) for each, kind in zip(details, kinds, strict=True))
     assert details[1].waited_so_far == pytest.approx(0.01)
     assert details[0].args == (server.url,)
 

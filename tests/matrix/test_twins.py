@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from resilient_sse import ReconnectingEventSource, SyncReconnectingEventSource
+from resilient_sse import Dialect, ReconnectingEventSource, SyncReconnectingEventSource
 
 _ASYNC_ONLY = {"aclose", "__aenter__", "__aexit__", "__aiter__", "__anext__"}
 _SYNC_ONLY = {"close", "__enter__", "__exit__", "__iter__", "__next__"}
@@ -12,8 +12,8 @@ KEYWORDS = {
     "client": None, "method": "GET", "headers": None, "params": None, "content": None,
     "json": None, "data": None, "auth": None, "prepare_request": None, "connect_timeout": 10.0,
     "idle_timeout": 300.0, "last_event_id": "", "cursor": None, "cursor_key": "",
-    "auto_ack": True, "max_unacked": 10_000, "dedupe": 0, "gap": None, "on_gap": "give up",
-    "reset_after": 60.0, "retry_unsafe": False,
+    "auto_ack": True, "max_unacked": 10_000, "dedupe": 0, "on_gap": "give up",
+    "reset_after": 60.0, "retry_unsafe": False, "dialect": Dialect(), "decoder": None,
     "max_event_size": 16 * 1024 * 1024, "until": None, "hooks": (),
 }  # fmt: skip
 
@@ -39,13 +39,12 @@ def test_defaults() -> None:
     """The keywords and their defaults are those that the documentation promises."""
     signature = inspect.signature(ReconnectingEventSource)
     found = {name: each.default for name, each in signature.parameters.items()}
-    assert found.keys() == {"url", "policy", "cursor_policy", "decoder", *KEYWORDS}
+    assert found.keys() == {"url", "policy", "cursor_policy", *KEYWORDS}
     assert {name: found[name] for name in KEYWORDS} == KEYWORDS
     assert repr(found["policy"]).startswith("ExponentialBackoff(attempts=None, timeout=None")
     assert repr(found["cursor_policy"]).startswith(
         "ExponentialBackoff(attempts=None, timeout=10.0, wait_initial=0.1, wait_max=5.0"
     )
-    assert found["decoder"].__name__ == "SSEDecoder"
 
 
 def test_surfaces() -> None:

@@ -10,7 +10,7 @@ from resilient_sse import UnsafeRetry
 from resilient_sse.testing import Connection, Ending, event, no_answer
 
 if TYPE_CHECKING:
-    from tests._runners import World
+    from tests.support.runners import World
 
 ONE, TWO, PLAIN = event("one", id="1"), event("two", id="2"), event("token")
 

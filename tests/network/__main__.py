@@ -14,7 +14,8 @@ def main() -> None:
     for name, fault in FAULTS.items():
         found = inside(name)
         kinds = sorted({kind for runtime in found.values() for kind in runtime["failures"]})
-        times = " | ".join(f"{runtime['seconds']:.2f} s" for runtime in found.values())
+        seconds = [runtime["seconds"] for runtime in found.values()]
+        times = " | ".join(f"{taken:.2f}\N{NO-BREAK SPACE}s" for taken in seconds)
         print(f"| {name}: {fault.__doc__} | {', '.join(kinds)} | {times} |", flush=True)
 
 

@@ -22,15 +22,16 @@ import httpx
 import stamina.instrumentation
 
 from resilient_sse import Connected, ExponentialBackoff, FailureKind
-from resilient_sse._redact import explain
-from tests.consumers import RUNTIMES, Consumer
+from resilient_sse._values.redact import explain
+from tests.support.consumers import RUNTIMES, Consumer
+from tests.support.files import EXPIRED_PEM, PEM, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PORT: Final = 8080
-TESTS: Final = Path(__file__).parent.parent
-VALID, EXPIRED = TESTS / "localhost.pem", TESTS / "expired.pem"
+TESTS: Final = ROOT
+VALID, EXPIRED = PEM, EXPIRED_PEM
 IDLE_TIMEOUT: Final = 0.6
 CONNECT_TIMEOUT: Final = 0.5
 LONGEST_WAIT: Final = 0.4
@@ -59,7 +60,7 @@ class Laboratory:
 
     def start(self, *options: str) -> float:
         """Start the server; say when it was up."""
-        command = [sys.executable, "-m", "tests.ticks", str(PORT), self.epoch, *options]
+        command = [sys.executable, "-m", "tests.support.ticks", str(PORT), self.epoch, *options]
         self.server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.server.stdout is not None
         assert self.server.stdout.readline() == "ready\n"

@@ -29,6 +29,43 @@ async def ticks(last_event_id: str | None) -> AsyncIterator[int]:
         await anyio.sleep(INTERVAL / 2)
 
 
+def counting_app() -> Any:
+    """Make an application of numbered events, which says at ``/open`` how many streams are open."""
+    open_now = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal open_now
+        if scope["type"] == "lifespan":
+            while True:
+                await send({"type": (await receive())["type"] + ".complete"})
+        start = {"type": "http.response.start", "status": 200}
+        if scope["path"] == "/open":
+            await send(start | {"headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"%d" % open_now})
+            return
+        open_now += 1
+        try:
+            await send(start | {"headers": [(b"content-type", b"text/event-stream")]})
+            async with anyio.create_task_group() as tasks:
+                last = dict(scope["headers"]).get(b"last-event-id", 0)
+                tasks.start_soon(_count_up, int(last), send)
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                tasks.cancel_scope.cancel()
+        finally:
+            open_now -= 1
+
+    return app
+
+
+async def _count_up(last: int, send: Any) -> None:
+    while True:
+        last += 1
+        body = b"id: %d\ndata: %d\n\n" % (last, last)
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await anyio.sleep(0.01)
+
+
 def starlette_app() -> Any:
     """Make an application with sse-starlette."""
     from sse_starlette import EventSourceResponse  # noqa: PLC0415 - one library for each

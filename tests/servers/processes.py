@@ -4,32 +4,52 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.support.files import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from pathlib import Path
 
-__all__ = ["ROOT", "end", "free_port", "python", "running", "start"]
+__all__ = ["NGINX_BASICS", "ROOT", "end", "free_port", "python", "running", "start"]
 
-ROOT = Path(__file__).parent.parent.parent
+# How each nginx of the tests begins, up to what it serves: in the foreground, all in one folder.
+NGINX_BASICS = """\
+{user}
+daemon off;
+worker_processes 1;
+pid {folder}/pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+"""
+
 # If the tests are killed, the servers end too.
 _SETPRIV = shutil.which("setpriv")
 _WITH_ITS_PARENT = [_SETPRIV, "--pdeathsig", "TERM", "--"] if _SETPRIV else []
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
+    """A port that nobody listens at, and that the system gives to no other test meanwhile."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def python(*arguments: str) -> list[str]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from resilient_sse import ExponentialBackoff
-from tests.consumers import RUNTIMES, Consumer
 from tests.servers.processes import end, free_port, python, start
+from tests.support.consumers import RUNTIMES, Consumer
 
 if TYPE_CHECKING:
     from pathlib import Path

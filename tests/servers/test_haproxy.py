@@ -11,8 +11,8 @@ import pytest
 
 from resilient_sse import ExponentialBackoff
 from resilient_sse.testing import HistoryServer
-from tests.consumers import RUNTIMES, Consumer
 from tests.servers.processes import free_port, running
+from tests.support.consumers import RUNTIMES, Consumer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from resilient_sse import Attempt, ExponentialBackoff, ReconnectingEventSource
+from resilient_sse import ExponentialBackoff, ReconnectingEventSource
+from resilient_sse.dialects import MCP
 from tests.servers.processes import free_port, python, running
 
 if TYPE_CHECKING:
@@ -50,18 +51,6 @@ async def session(url: str) -> dict[str, str]:
     return headers
 
 
-def resume_by_get(request: httpx.Request, attempt: Attempt) -> httpx.Request | None:
-    """What was asked by POST is asked only once; its answer goes on by GET."""
-    if not attempt.cursor:
-        return None
-    headers = {
-        name: value
-        for name, value in request.headers.items()
-        if name not in {"content-length", "content-type"}
-    }
-    return httpx.Request("GET", request.url, headers=headers, extensions=request.extensions)
-
-
 @pytest.mark.anyio
 @pytest.mark.timeout(60)
 async def test_a_tool_call_is_resumed_by_get(url: str) -> None:
@@ -73,9 +62,8 @@ async def test_a_tool_call_is_resumed_by_get(url: str) -> None:
         method="POST",
         json=call("tools/call", 2, **params),
         headers=await session(url),
-        prepare_request=resume_by_get,
+        dialect=MCP,
         policy=ExponentialBackoff(wait_initial=0.02, wait_max=0.1),
-        until=lambda event: '"result"' in event.data,
     ) as source:
         async for event in source:
             message = event.json()

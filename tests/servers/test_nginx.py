@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from resilient_sse import Connected, ExponentialBackoff
-from tests.consumers import RUNTIMES, Consumer
-from tests.servers.processes import free_port, running
+from tests.servers.processes import NGINX_BASICS, free_port, running
+from tests.support.consumers import RUNTIMES, Consumer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -31,21 +31,10 @@ if TYPE_CHECKING:
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 MODULE = next(iter(Path("/usr").glob("lib*/nginx/modules/ngx_nchan_module.so")), None)
-CONFIG = """\
-load_module {module};
-{user}
-daemon off;
-worker_processes 1;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+CONFIG = (
+    "load_module {module};\n"
+    + NGINX_BASICS
+    + """\
     server {{
         listen 127.0.0.1:{port};
         location = /events {{
@@ -63,6 +52,7 @@ http {{
     }}
 }}
 """
+)
 RELOADS = 3
 
 pytestmark = [
@@ -108,7 +98,7 @@ class Nginx:
 
     def publish(self, text: str) -> bool:
         """Publish on a connection of its own; say whether it was accepted."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=1)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("POST", "/publish", body=text, headers={"Connection": "close"})
             return connection.getresponse().status in {201, 202}

@@ -27,8 +27,9 @@ from resilient_sse.testing import (
     event,
     pause,
 )
-from tests.consumers import Consumer
-from tests.servers.processes import ROOT, free_port, running
+from tests.servers.processes import NGINX_BASICS, ROOT, free_port, running
+from tests.support.consumers import Consumer
+from tests.support.files import PEM
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,26 +38,14 @@ if TYPE_CHECKING:
     from resilient_sse.testing import Step
 
 PAGE = ROOT / "docs" / "how-to" / "behind-a-proxy.md"
-PEM = ROOT / "tests" / "localhost.pem"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
 needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 needs_haproxy = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
 
-NGINX_CONFIG = """\
-{user}
-daemon off;
-worker_processes 1;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+NGINX_CONFIG = (
+    NGINX_BASICS
+    + """\
     gzip on;
     gzip_proxied any;
     gzip_types text/event-stream;
@@ -66,6 +55,7 @@ http {{
     }}
 }}
 """
+)
 GAP = 0.4
 NEWS: list[Step] = [event("one"), pause(GAP), event("two"), pause(GAP), event("three")]
 
@@ -266,7 +256,7 @@ import sys
 import stamina.instrumentation
 
 from resilient_sse import ExponentialBackoff
-from tests.consumers import Consumer
+from tests.support.consumers import Consumer
 
 stamina.instrumentation.set_on_retry_hooks([])
 policy = ExponentialBackoff(wait_initial=0.05, attempts=3)

@@ -23,7 +23,7 @@ from resilient_sse import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
     import httpx
 
@@ -33,6 +33,13 @@ class Token:
     """One object of the stream."""
 
     text: str
+
+
+@dataclass
+class Usage:
+    """Another."""
+
+    tokens: int
 
 
 def count(data: str) -> int:
@@ -56,6 +63,28 @@ def parsers(events: Iterable[ServerSentEvent]) -> None:
         assert_type(tokens, list[Token])
     for length in iter_json(events, loads=count):
         assert_type(length, int)
+
+
+def by_name(events: Iterable[ServerSentEvent]) -> None:
+    """A parser for each type of event: the union of what they make."""
+    for token in iter_json(events, loads={"token": msgspec.json.Decoder(Token).decode}):
+        assert_type(token, Token)
+    parsers: Mapping[str, Callable[[str], Token | Usage]] = {
+        "token": TypeAdapter(Token).validate_json,
+        "usage": TypeAdapter(Usage).validate_json,
+    }
+    for either in iter_json(events, loads=parsers):
+        assert_type(either, Token | Usage)
+    listed: list[Token | Usage] = list(
+        iter_json(
+            events,
+            loads={
+                "token": TypeAdapter(Token).validate_json,
+                "usage": TypeAdapter(Usage).validate_json,
+            },
+        )
+    )
+    assert_type(listed, list[Token | Usage])
 
 
 def sources(client: httpx.Client) -> None:
@@ -89,3 +118,12 @@ async def asynchronous(
         assert_type(event, ServerSentEvent)
     async for length in aiter_json(adecode(chunks), loads=count):
         assert_type(length, int)
+
+
+async def asynchronous_by_name(
+    events: AsyncIterable[ServerSentEvent],
+    parsers: Mapping[str, Callable[[str], Token | Usage]],
+) -> None:
+    """A parser for each type of event, for asyncio and trio."""
+    async for either in aiter_json(events, loads=parsers):
+        assert_type(either, Token | Usage)

@@ -1,11 +1,14 @@
 """The HTTP of an event stream: which request is sent, where it may go, what may come back.
 
-- `_request`: what is asked for.
-- `_sending`: where it may go, with which credentials.
-- `_response`: what came back, and whether it is the stream.
-- `_refusal`: if it is not, or the client raised something, what to say of it.
-- `_retry_after`: when the server wants to be asked again.
+- `client`, `proxies`, `cookies`: the clients that a source makes for itself.
+- `request`: what is asked for.
+- `outgoing`: where it may go, with which credentials.
+- `response`: what came back, and whether it is the stream.
+- `refusal`: if it is not, or the client raised something, what to say of it.
+- `retry_after`: when the server wants to be asked again.
+- `body`, `inflate`, `watched`: how its bytes are read.
+- `multiplexed`, `aside`: what is different over HTTP/2, where streams share a connection.
 
-No I/O and no state: both drivers call these functions around their client's `send`. They use only
-what httpx, httpx2 and httpxr have in common.
+`request` to `retry_after` do no I/O and have no state: both drivers call them around their client's
+`send`. They use only what httpx, httpx2 and httpxr have in common.
 """

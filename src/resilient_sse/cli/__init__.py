@@ -1,14 +1,15 @@
-"""The ``resilient-sse`` command: ``tail``, ``watch``, ``check``, ``demo``; needs the extra ``cli``.
+"""The command ``resilient-sse``: ``tail``, ``watch``, ``check``, ``cursors``, ``demo``.
+
+It needs the extra ``cli``.
 
 Exit codes:
 
 - 0: it ended as it should: the server said that there is no more, ``--until`` or ``--max-events``
-  was met, whoever read the output has gone, the server passed the check, or the demonstration
-  lost nothing;
-- 1: the check found a problem, or the demonstration lost something;
+  was met, whoever read the output has gone, or the server passed the check;
+- 1: the check found a problem, or there is no such cursor, or its lease is held;
 - 2: the command line is wrong;
 - 3: it gave up on the stream;
-- 4: the output or the cursor file could not be written;
+- 4: the output could not be written, or the cursors not be read or written;
 - 130, 143: Ctrl-C, SIGTERM.
 """
 

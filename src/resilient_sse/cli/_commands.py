@@ -6,7 +6,6 @@ import dataclasses
 import os
 import sys
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,11 @@ import click
 import stamina.instrumentation
 import structlog
 
-from resilient_sse.cli._check import Check
-from resilient_sse.cli._demo._command import Demo
-from resilient_sse.cli._demo._serve import Serve
+from resilient_sse.cli._check.command import Check
+from resilient_sse.cli._check.report import REPORTS
+from resilient_sse.cli._cursor_commands import cursors
 from resilient_sse.cli._formats import FORMATS
+from resilient_sse.cli._live.screen import can_draw
 from resilient_sse.cli._outcome import (
     CANNOT_WRITE,
     INTERRUPTED,
@@ -27,7 +27,7 @@ from resilient_sse.cli._outcome import (
     run_until_interrupted,
     say,
 )
-from resilient_sse.cli._screen import can_draw
+from resilient_sse.cli._serve import Serve
 from resilient_sse.cli._tail import Tail, TailOptions
 from resilient_sse.cli._target import Target, reconnect_options, request_options
 from resilient_sse.cli._watch import Watch
@@ -37,8 +37,35 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_CODES = """\b
+Exit codes:
+  0         it ended as it should
+  1         check found a problem; cursors found none, or its lease is held
+  2         the command line is wrong
+  3         it gave up on the stream
+  4         the output or the cursor could not be written
+  130, 143  Ctrl-C, SIGTERM"""
+_TAIL_EXAMPLES = """\b
+Examples:
+  resilient-sse tail https://example.com/events
+  resilient-sse tail https://example.com/events --cursor place.db | jq .data
+  resilient-sse tail https://example.com/events --auth-env TOKEN --attempts 3
+  resilient-sse tail https://example.com/chat --json '{}' --until '[DONE]'"""
+_WATCH_EXAMPLES = """\b
+Examples:
+  resilient-sse watch https://example.com/events
+  resilient-sse watch https://example.com/events --idle-timeout 45"""
+_CHECK_EXAMPLES = """\b
+Examples:
+  resilient-sse check https://example.com/events
+  resilient-sse check https://example.com/events --format json --seconds 60"""
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    invoke_without_command=True,
+    epilog=_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(version("resilient-sse"), message="%(prog)s %(version)s")
 @click.pass_context
 def commands(context: click.Context) -> Outcome:
@@ -49,7 +76,9 @@ def commands(context: click.Context) -> Outcome:
     return Outcome(0)
 
 
-@commands.command(short_help="Write events to stdout, one per line.")
+@commands.command(
+    short_help="Write events to stdout, one per line.", epilog=f"{_TAIL_EXAMPLES}\n\n{_CODES}"
+)
 @request_options
 @reconnect_options
 @click.option(
@@ -81,7 +110,9 @@ def tail(**options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
     return run_until_interrupted(Tail(Target(**options), TailOptions(**chosen)))
 
 
-@commands.command(short_help="Show a stream on the whole screen.")
+@commands.command(
+    short_help="Show a stream on the whole screen.", epilog=f"{_WATCH_EXAMPLES}\n\n{_CODES}"
+)
 @request_options
 @reconnect_options
 def watch(**options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
@@ -91,7 +122,9 @@ def watch(**options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
     return run_until_interrupted(Watch(Target(**options)))
 
 
-@commands.command(short_help="Say what would break a client of a server.")
+@commands.command(
+    short_help="Say what would break a client of a server.", epilog=f"{_CHECK_EXAMPLES}\n\n{_CODES}"
+)
 @request_options
 @click.option(
     "--seconds",
@@ -100,60 +133,61 @@ def watch(**options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
     metavar="SECONDS",
     help="Listen at most so long (default: 20).",
 )
-def check(seconds: float, **options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(REPORTS)),
+    default="text",
+    show_default=True,
+    help="For people; one JSON object per line for each finding.",
+)
+def check(seconds: float, form: str, **options: Any) -> Outcome:  # noqa: ANN401 - click gives them by name
     """Try the server of URL as a client would, and say in plain words what it does.
 
     The exit code is 1 if something would break a client.
     """
-    return run_until_interrupted(Check(Target(**options), seconds))
+    return run_until_interrupted(Check(Target(**options), seconds, form))
 
 
-@commands.command(short_help="See a client survive what a network does to it.")
-@click.option(
-    "--seconds",
-    type=click.FloatRange(1),
-    default=20,
-    metavar="SECONDS",
-    help="Take about so long (default: 20).",
-)
-@click.option(
-    "--seed",
-    default=1,
-    metavar="N",
-    help="Decides on the order and the moments of the faults (default: 1).",
-)
-@click.option(
-    "--backend",
-    type=click.Choice(["asyncio", "trio"]),
-    default="asyncio",
-    show_default=True,
-    help="The event loop; trio has to be installed.",
-)
-@click.option("--serve", is_flag=True, help="Only serve a stream for you to play with.")
+@commands.command(short_help="Serve a stream to play with.")
+@click.option("--serve", is_flag=True, help="Serve a stream for you to play with.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8000,
     metavar="PORT",
-    help="Where --serve listens (default: 8000; 0: anywhere).",
+    help="Where it listens (default: 8000; 0: anywhere).",
 )
-def demo(*, seconds: float, seed: int, backend: str, serve: bool, port: int) -> Outcome:
-    """See a client survive what a network does to it.
+def demo(*, serve: bool, port: int) -> Outcome:
+    """Serve a stream to play with, on this machine alone; Ctrl-C ends it.
 
-    A server is cut, refuses, falls silent, is killed and started again. In the end, what it
-    published is compared with what came; the exit code is 1 if that is not the same.
+    With --serve: an event every second, and those of the last hour. The demonstration itself is no
+    part of this command: `make demo`, in a checkout.
     """
-    if serve:
-        return run_until_interrupted(Serve(port))
-    if find_spec(backend) is None:
-        raise click.UsageError(f"{backend} is not installed: pip install {backend}")
-    return run_until_interrupted(Demo(seconds, seed), backend)
+    if not serve:
+        raise click.UsageError(
+            "add --serve for a stream; the demonstration is `make demo`, in a checkout"
+        )
+    return run_until_interrupted(Serve(port))
 
 
-def run(arguments: Sequence[str] | None) -> int:
-    """Run a command line, and return the exit code."""
+commands.add_command(cursors)
+
+
+def run(
+    arguments: Sequence[str] | None,
+    program: click.Command = commands,
+    name: str = "resilient-sse",
+) -> int:
+    """Run a command line, and return the exit code.
+
+    Args:
+        arguments: The command line; None for that of this process.
+        program: What to run; it returns an `Outcome`.
+        name: How it is called.
+    """
     _prepare_output()
-    outcome = _outcome(arguments)
+    outcome = _outcome(arguments, program, name)
     if outcome.message:
         say(outcome.message)
     return outcome.code
@@ -170,14 +204,14 @@ def _prepare_output() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
-def _outcome(arguments: Sequence[str] | None) -> Outcome:
+def _outcome(arguments: Sequence[str] | None, program: click.Command, name: str) -> Outcome:
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - it was closed
         return Outcome(CANNOT_WRITE, "cannot write the output: stdout is closed")
     try:
-        outcome: Any = commands.main(arguments, "resilient-sse", standalone_mode=False)
+        outcome: Any = program.main(arguments, name, standalone_mode=False)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        help_of = "resilient-sse" if context is None else context.command_path
+        help_of = name if context is None else context.command_path
         return Outcome(USAGE, f"{error.format_message()} (see {help_of} --help)")
     except click.Abort:
         return Outcome(INTERRUPTED)

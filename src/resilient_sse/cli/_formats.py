@@ -11,9 +11,9 @@ from resilient_sse.cli._outcome import printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from resilient_sse._event import ServerSentEvent
+    from resilient_sse._values.event import ServerSentEvent
 
-__all__ = ["FORMATS", "formatter"]
+__all__ = ["FORMATS", "formatter", "json_line"]
 
 # JSON escapes the lower control characters by itself.
 _CONTROL: Final = re.compile(r"[\x7f-\x9f]")
@@ -23,6 +23,11 @@ def _as_json(event: ServerSentEvent) -> str:
     facts: dict[str, Any] = {"event": event.event, "id": event.id, "data": event.data}
     if event.retry is not None:
         facts["retry"] = event.retry
+    return json_line(facts)
+
+
+def json_line(facts: dict[str, Any]) -> str:
+    """Return an object as one line of JSON that a terminal may be given."""
     line = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 

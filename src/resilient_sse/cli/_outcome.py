@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import anyio
 
-from resilient_sse._failure import FailureKind
+from resilient_sse._values.failure import FailureKind
 from resilient_sse.errors import GiveUpError
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
-    from resilient_sse._failure import Failure
+    from resilient_sse._values.failure import Failure
 
 __all__ = [
     "DONE",
@@ -57,7 +57,9 @@ HINTS: Final[dict[FailureKind | int, str]] = {
     405: "does it want a POST? --method, --data or --json",
 }
 
-_UNTRUSTED: Final = "trust its certificate with --ca FILE, or check nothing with --insecure"
+NO_HTTP: Final = "if it hung up on the request: does the server want https:// there?"
+NO_TLS: Final = "the server speaks no TLS there: is it http://, or another port?"
+UNTRUSTED: Final = "trust its certificate with --ca FILE, or check nothing with --insecure"
 
 
 class Outcome(NamedTuple):
@@ -86,13 +88,21 @@ def outcome_of(error: GiveUpError | OSError) -> Outcome:
 
 def why_not_connected(error: BaseException) -> str:
     """Return the hint for a connection that did not come about."""
-    untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
-    return _UNTRUSTED if untrusted else HINTS[FailureKind.CONNECT]
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return UNTRUSTED
+    # OpenSSL takes the first bytes of an HTTP response for a record of TLS.
+    spoke_http = any(word in str(error).upper() for word in ("WRONG_VERSION", "RECORD_LAYER"))
+    return NO_TLS if spoke_http else HINTS[FailureKind.CONNECT]
 
 
 def _hint(failure: Failure) -> str:
     if failure.kind is FailureKind.CONNECT:
         return why_not_connected(failure.error)
+    if "no TLS connection" in str(failure.error):  # it waits for the rest of a request
+        return NO_TLS
+    hung_up = failure.kind is FailureKind.TRANSPORT and not failure.progress
+    if hung_up or "HTTPS port" in str(failure.error):  # as nginx and Go say it, with status 400
+        return NO_HTTP
     status = HINTS.get(failure.status_code) if failure.status_code else None
     return status or HINTS.get(failure.kind) or "resilient-sse check says more"
 

@@ -12,7 +12,9 @@ import anyio
 import click
 
 from resilient_sse.cli._formats import formatter
-from resilient_sse.cli._monitor import Monitor
+from resilient_sse.cli._live.monitor import Monitor
+from resilient_sse.cli._live.screen import REFRESH_SECONDS
+from resilient_sse.cli._live.status_line import StatusLine
 from resilient_sse.cli._outcome import (
     CANNOT_WRITE,
     DONE,
@@ -22,16 +24,14 @@ from resilient_sse.cli._outcome import (
     say_last_id,
     write,
 )
-from resilient_sse.cli._screen import REFRESH_SECONDS
-from resilient_sse.cli._status_line import StatusLine
 from resilient_sse.cursors import SQLiteCursorStore
 from resilient_sse.errors import CursorError, GiveUpError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from resilient_sse._async_source import ReconnectingEventSource
-    from resilient_sse._event import ServerSentEvent
+    from resilient_sse._drivers.async_source import ReconnectingEventSource
+    from resilient_sse._values.event import ServerSentEvent
     from resilient_sse.cli._target import Target
 
 __all__ = ["Tail", "TailOptions"]
@@ -70,6 +70,7 @@ class Tail:
         self._outcome = DONE
         self._client = target.client()
         self._store = self._make_store(options.cursor)
+        self._position = target.spoken.position
         self._source = self._make_source(target)
 
     @staticmethod
@@ -146,8 +147,21 @@ class Tail:
         for event in before:
             source.ack(event)
         await source.ack(last)
-        self._last_event_id = last.id if len(taken) < len(batch) else source.last_event_id
+        if len(taken) < len(batch):
+            self._last_event_id = self._behind(taken)
+        else:
+            self._last_event_id = source.last_event_id
         return self._left == 0
+
+    def _behind(self, taken: list[ServerSentEvent]) -> str:
+        """Return the cursor behind the last of these events."""
+        if self._position is None:
+            return taken[-1].id
+        cursor = self._last_event_id
+        for event in taken:
+            after = self._position(event, cursor)
+            cursor = cursor if after is None else after
+        return cursor
 
     def _take(self, batch: list[ServerSentEvent]) -> tuple[list[ServerSentEvent], list[bytes]]:
         """Choose the events that are wanted, no more than are wanted."""

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
-import re
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-import httpx
 
-from resilient_sse._async_source import ReconnectingEventSource
-from resilient_sse.cli._outcome import say
+from resilient_sse._drivers.async_source import ReconnectingEventSource
+from resilient_sse._values.header import TOKEN
+from resilient_sse._values.library import URL, Headers, InvalidURL
+from resilient_sse.cli._connection import client_over, trust
+from resilient_sse.cli._dialects import DIALECTS, STANDARD
 from resilient_sse.policies import ExponentialBackoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from resilient_sse._session.dialect import Dialect
+    from resilient_sse._values.library import AsyncClient
+
 __all__ = ["Target", "reconnect_options", "request_options"]
 
-C = TypeVar("C", bound="Callable[..., Any]")
+CONNECT_TIMEOUT: Final = 10.0  # as a source has it
 
-# What a method and the name of a header are made of (RFC 9110 5.6.2).
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+C = TypeVar("C", bound="Callable[..., Any]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,12 @@ class Target:
     retry_unsafe: bool
     insecure: bool
     ca: Path | None
+    cert: Path | None = None
+    key: Path | None = None
+    unix_socket: Path | None = None
+    proxy: str | None = None
+    connect_timeout: float = 10.0
+    dialect: str | None = None
     attempts: int | None = None
     timeout: float | None = None
     idle_timeout: float | None = None
@@ -49,33 +57,31 @@ class Target:
         """Refuse what cannot be a request.
 
         Raises:
-            click.UsageError: If there are two bodies, or the method is no word.
+            click.UsageError: If there are two bodies or two ways, a key without a certificate, or
+                the method is no word.
         """
         if self.data is not None and self.json is not None:
             raise click.UsageError("--data and --json are two bodies; give one of them")
-        if not _TOKEN.fullmatch(self.verb):
+        if self.unix_socket is not None and self.proxy is not None:
+            raise click.UsageError("--unix-socket and --proxy are two ways; give one of them")
+        if self.key is not None and self.cert is None:
+            raise click.UsageError("--key is of no use without --cert, the certificate it is of")
+        if not TOKEN.fullmatch(self.verb):
             raise click.UsageError(f"--method takes a word such as POST, not {self.method!r}")
 
-    def client(self) -> httpx.AsyncClient | None:
-        """Make the client that the TLS options ask for; None if the usual one will do."""
-        if self.insecure:
-            say("warning: --insecure: whoever is in between can read and change everything")
-            return self._client(verify=False)
-        if self.ca is not None:
-            return self._client(verify=self._context(self.ca))
-        return None
+    def client(self) -> AsyncClient | None:
+        """Make the client that the options ask for; None if the usual one will do.
 
-    @staticmethod
-    def _client(*, verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        return httpx.AsyncClient(verify=verify, limits=limits)
+        Raises:
+            click.UsageError: If a file is not what it should be, or the proxy cannot be used.
+        """
+        context = trust(insecure=self.insecure, ca=self.ca, cert=self.cert, key=self.key)
+        return client_over(context, unix_socket=self.unix_socket, proxy=self.proxy)
 
-    @staticmethod
-    def _context(ca: Path) -> ssl.SSLContext:
-        try:
-            return ssl.create_default_context(cafile=ca)
-        except (OSError, ssl.SSLError) as error:
-            raise click.UsageError(f"--ca: {ca} holds no certificates in PEM: {error}") from error
+    @property
+    def spoken(self) -> Dialect:
+        """How the server is read."""
+        return STANDARD if self.dialect is None else DIALECTS[self.dialect]
 
     def source(self, **options: Any) -> ReconnectingEventSource:  # noqa: ANN401 - as in the source
         """Make the source.
@@ -92,13 +98,17 @@ class Target:
             "content": self.body,
             "last_event_id": self.last_event_id,
             "policy": ExponentialBackoff(attempts=self.attempts, timeout=self.timeout),
+            "connect_timeout": self.connect_timeout,
             "idle_timeout": self.idle_timeout or None,
+            "dialect": self.spoken,
             "retry_unsafe": self.retry_unsafe,
         }
+        if self.timeout:  # or an attempt that hangs would outlast it
+            given["connect_timeout"] = min(CONNECT_TIMEOUT, self.timeout)
         try:
-            httpx.URL(self.url)  # raises if it is none
+            URL(self.url)  # raises if it is none
             return ReconnectingEventSource(self.url, **given, **options)
-        except (ValueError, httpx.InvalidURL) as error:
+        except (ValueError, InvalidURL) as error:
             raise click.UsageError(str(error)) from error
 
     @property
@@ -111,13 +121,13 @@ class Target:
         """The HTTP method."""
         return self.method or ("GET" if self.body is None else "POST")
 
-    def headers(self) -> httpx.Headers:
+    def headers(self) -> Headers:
         """Put the request's headers together; names are the same in any case.
 
         Raises:
             click.UsageError: If one of them is none, or the variable is not set.
         """
-        headers = httpx.Headers([_header(line) for line in self.header])
+        headers = Headers([_header(line) for line in self.header])
         if self.json is not None:
             headers.setdefault("Content-Type", "application/json")
         if self.auth_env is not None:
@@ -127,7 +137,7 @@ class Target:
 
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
-    if not colon or not _TOKEN.fullmatch(name.strip()):
+    if not colon or not TOKEN.fullmatch(name.strip()):
         raise click.UsageError(f"-H takes 'Name: value', not {line!r}")
     if not line.isascii() or not line.isprintable():
         raise click.UsageError(f"-H takes printable ASCII, not {line!r}; encode the value")
@@ -164,6 +174,35 @@ _REQUEST_OPTIONS = (
         metavar="FILE",
         help="Trust the certificates in this PEM file only.",
     ),
+    click.option(
+        "--cert",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Show the server this certificate (PEM, with its key, or --key).",
+    ),
+    click.option(
+        "--key", type=click.Path(path_type=Path), metavar="FILE", help="The key of --cert (PEM)."
+    ),
+    click.option(
+        "--unix-socket",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="Connect to this socket; the URL's host is only named.",
+    ),
+    click.option("--proxy", metavar="URL", help="Go through this proxy."),
+    click.option(
+        "--connect-timeout",
+        type=click.FloatRange(0, min_open=True),
+        default=10,
+        metavar="SECONDS",
+        help="Wait so long for a response's headers (default: 10).",
+    ),
+    click.option(
+        "--dialect",
+        type=click.Choice(list(DIALECTS), case_sensitive=False),
+        metavar="NAME",
+        help=f"How the server departs from the standard: {', '.join(DIALECTS)}.",
+    ),
 )
 _RECONNECT_OPTIONS = (
     click.option(
@@ -176,7 +215,8 @@ _RECONNECT_OPTIONS = (
         "--timeout",
         type=click.FloatRange(0),
         metavar="SECONDS",
-        help="Give up after so long without progress (default: never).",
+        help="Give up after so long without progress, and cut an attempt that takes longer "
+        "(default: never).",
     ),
     click.option(
         "--idle-timeout",

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from resilient_sse._redact import redact_url
-from resilient_sse.cli._monitor import Monitor
+from resilient_sse._values.redact import redact_url
+from resilient_sse.cli._live.monitor import Monitor
+from resilient_sse.cli._live.panels import View, for_people
+from resilient_sse.cli._live.screen import keep_drawing, put
 from resilient_sse.cli._outcome import DONE, outcome_of, say_last_id
-from resilient_sse.cli._panels import View, for_people
-from resilient_sse.cli._screen import keep_drawing, put
 from resilient_sse.errors import GiveUpError
 
 if TYPE_CHECKING:
-    from resilient_sse._event import ServerSentEvent
+    from resilient_sse._values.event import ServerSentEvent
     from resilient_sse.cli._outcome import Outcome
     from resilient_sse.cli._target import Target
 

@@ -11,8 +11,8 @@ import codecs
 import sys
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from resilient_sse._decoder import DEFAULT_MAX_EVENT_SIZE
-from resilient_sse._event import ServerSentEvent
+from resilient_sse._decoding.sse import DEFAULT_MAX_EVENT_SIZE
+from resilient_sse._values.event import ServerSentEvent
 from resilient_sse.errors import EventTooLarge
 
 try:

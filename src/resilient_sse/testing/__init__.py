@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         refused,
     )
     from resilient_sse.testing._history import HistoryServer
+    from resilient_sse.testing._lease_checks import lease_checks
+    from resilient_sse.testing._lease_engine import MemoryLeaseEngine, MemoryLeases
     from resilient_sse.testing._recorder import Recorder
     from resilient_sse.testing._request import RecordedRequest
     from resilient_sse.testing._retries import InstantRetries
@@ -45,6 +47,8 @@ __all__ = [
     "Gate",
     "HistoryServer",
     "InstantRetries",
+    "MemoryLeaseEngine",
+    "MemoryLeases",
     "RecordedRequest",
     "Recorder",
     "ScriptEntry",
@@ -56,6 +60,7 @@ __all__ = [
     "event",
     "forever",
     "half_status_line",
+    "lease_checks",
     "no_answer",
     "pause",
     "raw",
@@ -67,6 +72,8 @@ __all__ = [
 _HOMES = {
     "_faults": {"endless_headers", "half_status_line", "no_answer", "redirect", "refused"},
     "_history": {"HistoryServer"},
+    "_lease_checks": {"lease_checks"},
+    "_lease_engine": {"MemoryLeaseEngine", "MemoryLeases"},
     "_recorder": {"Recorder"},
     "_request": {"RecordedRequest"},
     "_retries": {"InstantRetries"},

@@ -7,27 +7,33 @@ import threading
 from typing import TYPE_CHECKING
 
 import anyio
-import httpx
 from anyio.lowlevel import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from resilient_sse._values.library import Library, ReadError
+
 __all__ = ["AsyncBody", "SyncBody"]
 
 
-class SyncBody(httpx.SyncByteStream):
-    """A body for ``httpx.Client``.
+class SyncBody:
+    """A body for a blocking client.
 
     Args:
         timeline: Bytes to hand out and seconds to wait.
         opened: Where this body is listed until it is closed.
+        library: Whose exceptions to raise.
     """
 
     def __init__(
-        self, timeline: Iterator[bytes | float], opened: set[SyncBody | AsyncBody]
+        self,
+        timeline: Iterator[bytes | float],
+        opened: set[SyncBody | AsyncBody],
+        library: Library,
     ) -> None:
         self._timeline = timeline
+        self._library = library
         self._opened = opened
         self._ended = threading.Event()
         opened.add(self)
@@ -46,7 +52,7 @@ class SyncBody(httpx.SyncByteStream):
             httpx.ReadError: The body was closed meanwhile.
         """
         if self._ended.wait(None if math.isinf(seconds) else seconds):
-            raise _closed()
+            raise _closed(self._library)
 
     def end(self) -> None:
         """Wake whoever waits."""
@@ -58,20 +64,25 @@ class SyncBody(httpx.SyncByteStream):
         self.end()
 
 
-class AsyncBody(httpx.AsyncByteStream):
-    """A body for ``httpx.AsyncClient``.
+class AsyncBody:
+    """A body for an asynchronous client.
 
     It is an iterator and no generator: there is nothing to finalize when it is left early.
 
     Args:
         timeline: Bytes to hand out and seconds to wait.
         opened: Where this body is listed until it is closed.
+        library: Whose exceptions to raise.
     """
 
     def __init__(
-        self, timeline: Iterator[bytes | float], opened: set[SyncBody | AsyncBody]
+        self,
+        timeline: Iterator[bytes | float],
+        opened: set[SyncBody | AsyncBody],
+        library: Library,
     ) -> None:
         self._timeline = timeline
+        self._library = library
         self._opened = opened
         self._ended = anyio.Event()
         opened.add(self)
@@ -96,7 +107,7 @@ class AsyncBody(httpx.AsyncByteStream):
         with anyio.move_on_after(seconds):
             await self._ended.wait()
         if self._ended.is_set():
-            raise _closed()
+            raise _closed(self._library)
 
     def end(self) -> None:
         """Wake whoever waits."""
@@ -108,5 +119,5 @@ class AsyncBody(httpx.AsyncByteStream):
         self.end()
 
 
-def _closed() -> httpx.ReadError:
-    return httpx.ReadError("the response was closed while it was read")
+def _closed(library: Library) -> ReadError:
+    return library.ReadError("the response was closed while it was read")

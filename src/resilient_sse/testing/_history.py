@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal
 
-from resilient_sse._event import ServerSentEvent
+from resilient_sse._values.event import ServerSentEvent
 from resilient_sse.testing._script import Connection, Ending
 from resilient_sse.testing._server import ScriptedServer
 from resilient_sse.testing._steps import Live, News, comment, event, retry

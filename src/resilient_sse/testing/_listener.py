@@ -8,9 +8,9 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from resilient_sse.testing._alarm import Alarm
-from resilient_sse.testing._peer import Peer
+from resilient_sse.testing._client_socket import ClientSocket
 from resilient_sse.testing._script import Ending
+from resilient_sse.testing._waker import Waker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,14 +42,14 @@ class Listener:
     """
 
     def __init__(
-        self, sock: socket.socket, serve: Callable[[Peer], object], count: int = 0
+        self, sock: socket.socket, serve: Callable[[ClientSocket], object], count: int = 0
     ) -> None:
         self.count = count
         self._socket = sock
         self._serve = serve
-        self._clients: dict[Peer, threading.Thread] = {}
+        self._clients: dict[ClientSocket, threading.Thread] = {}
         self._change = threading.Condition()
-        self._alarm = Alarm()
+        self._waker = Waker()
         self._socket.settimeout(0)
         self._socket.listen(_BACKLOG)
         self._thread = threading.Thread(target=self._accept_all, name="sse-test", daemon=True)
@@ -69,44 +69,44 @@ class Listener:
         """End all connections, and wait until that is done (unless they fall silent)."""
         with self._change:
             clients = dict(self._clients)
-            for peer in clients:
-                peer.cut(ending)
+            for client in clients:
+                client.cut(ending)
         if ending is not Ending.SILENCE:
             for thread in clients.values():
                 thread.join()
 
     def close(self) -> None:
         """Stop listening, reset all connections, join all threads."""
-        self._alarm.ring()
+        self._waker.ring()
         self._thread.join()
-        self._alarm.close()
+        self._waker.close()
         self._socket.close()
         self.cut_all(Ending.RESET)
 
     def _accept_all(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
-            selector.register(self._alarm, selectors.EVENT_READ)
+            selector.register(self._waker, selectors.EVENT_READ)
             while all(key.fileobj is self._socket for key, _ in selector.select()):
                 with contextlib.suppress(OSError):  # the client was quicker to leave
                     self._admit(self._socket.accept()[0])
 
     def _admit(self, sock: socket.socket) -> None:
         self.count += 1
-        peer = Peer(sock, self.count)
+        client = ClientSocket(sock, self.count)
         thread = threading.Thread(
-            target=self._attend, args=(peer,), name=f"sse-test-{peer.number}", daemon=True
+            target=self._attend, args=(client,), name=f"sse-test-{client.number}", daemon=True
         )
         with self._change:
-            self._clients[peer] = thread
+            self._clients[client] = thread
             thread.start()
             self._change.notify_all()
 
-    def _attend(self, peer: Peer) -> None:
+    def _attend(self, client: ClientSocket) -> None:
         try:
-            self._serve(peer)
+            self._serve(client)
         finally:
             with self._change:
-                peer.close()
-                del self._clients[peer]
+                client.close()
+                del self._clients[client]
                 self._change.notify_all()

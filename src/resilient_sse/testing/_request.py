@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx
+from resilient_sse._values.library import Headers, QueryParams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,15 +33,15 @@ class RecordedRequest:
     method: str
     path: str
     query: str = ""
-    headers: httpx.Headers = field(default_factory=httpx.Headers)
+    headers: Headers = field(default_factory=Headers)
     body: bytes = b""
     time: float = 0.0
     connection: int = 1
 
     @property
-    def params(self) -> httpx.QueryParams:
+    def params(self) -> QueryParams:
         """The query, parsed."""
-        return httpx.QueryParams(self.query)
+        return QueryParams(self.query)
 
     @property
     def last_event_id(self) -> str:
@@ -75,7 +75,7 @@ class RequestReader:
         """
         first, *lines = self._until(b"\r\n\r\n").split(b"\r\n")
         method, target, _version = first.decode("latin-1").split(" ")
-        headers = httpx.Headers([_header(line) for line in lines])
+        headers = Headers([_header(line) for line in lines])
         path, _, query = target.partition("?")
         return RecordedRequest(
             method=method,
@@ -87,7 +87,7 @@ class RequestReader:
             connection=self._connection,
         )
 
-    def _body(self, headers: httpx.Headers) -> bytes:
+    def _body(self, headers: Headers) -> bytes:
         if "chunked" not in headers.get("transfer-encoding", ""):
             return self._exactly(int(headers.get("content-length", "0")))
         body = b""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from resilient_sse._failure import Failure, RetryPolicy
+    from resilient_sse._values.failure import Failure, RetryPolicy
 
 __all__ = ["InstantRetries"]
 

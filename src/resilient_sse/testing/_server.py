@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Self
 import anyio
 from anyio import to_thread
 
+from resilient_sse.testing._client_socket import Cut, Gone
 from resilient_sse.testing._listener import Listener, reserve_port
-from resilient_sse.testing._peer import Cut, Gone
 from resilient_sse.testing._request import RequestLog, RequestReader
+from resilient_sse.testing._runner import end, run
 from resilient_sse.testing._script import Ending, Script
-from resilient_sse.testing._stage import end, play
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Iterable
 
-    from resilient_sse.testing._peer import Peer
+    from resilient_sse.testing._client_socket import ClientSocket
     from resilient_sse.testing._request import RecordedRequest
     from resilient_sse.testing._script import ScriptEntry
 
@@ -183,31 +183,31 @@ class ScriptedServer:
 
     # In the threads of clients
 
-    def _serve(self, peer: Peer) -> None:
+    def _serve(self, client: ClientSocket) -> None:
         try:
-            self._converse(peer)
+            self._converse(client)
         except Gone:
             return
         except Cut as cut:
-            end(peer, cut.ending)
+            end(client, cut.ending)
         except Exception as error:  # noqa: BLE001 - from the test's own code; raised at the end
             self.errors.append(error)
-            peer.reset()
+            client.reset()
 
-    def _converse(self, peer: Peer) -> None:
+    def _converse(self, client: ClientSocket) -> None:
         if self._script.refuses_next():
-            peer.reset()
+            client.reset()
             return
         if self._ssl_context:
-            peer.handshake(self._ssl_context)
-        reader = RequestReader(peer.receive, peer.number)
-        while self._exchange(peer, reader):
+            client.handshake(self._ssl_context)
+        reader = RequestReader(client.receive, client.number)
+        while self._exchange(client, reader):
             pass
 
-    def _exchange(self, peer: Peer, reader: RequestReader) -> bool:
+    def _exchange(self, client: ClientSocket, reader: RequestReader) -> bool:
         try:
             request = reader.read()
         except ValueError:  # not HTTP
             return False
         self._log.add(request)
-        return play(self._script.answer(request), peer)
+        return run(self._script.answer(request), client)

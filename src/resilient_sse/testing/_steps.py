@@ -169,7 +169,7 @@ class Gate(Live):
 
 
 def check_steps(steps: Iterable[object]) -> None:
-    """Refuse what is no step where the script is written, not where it is performed.
+    """Refuse what is no step where the script is written, not where it is run.
 
     Raises:
         TypeError: One of them is none.

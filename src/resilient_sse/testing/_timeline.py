@@ -1,4 +1,4 @@
-"""What an httpx client goes through on a scripted connection: bytes, waits, exceptions.
+"""What a client goes through on a scripted connection: bytes, waits, exceptions.
 
 Times are yielded, not slept: the transport sleeps, in its own way. Whoever is told to wait for
 ``math.inf`` seconds waits until it is closed or cancelled.
@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import httpx
-
-from resilient_sse.testing._performance import perform
+from resilient_sse.testing._actions import actions_of
 from resilient_sse.testing._script import Ending, Framing
 from resilient_sse.testing._steps import Pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from resilient_sse.testing._performance import Action
+    from resilient_sse._values.library import Library, TransportError
+    from resilient_sse.testing._actions import Action
     from resilient_sse.testing._script import Connection
 
 __all__ = ["body", "opening"]
@@ -27,52 +26,62 @@ _POLL = 0.002
 _MOST_HEADERS = 100_000  # about what h11 accepts
 
 _NO_RESPONSE = "Server disconnected without sending a response."
-_INCOMPLETE = "peer closed connection without sending complete message body"
+_INCOMPLETE = "client closed connection without sending complete message body"
 _TIMED_OUT = "The read operation timed out"
 _TOO_LONG = "Receive buffer too long"
-_ERRORS: dict[Ending, tuple[type[httpx.TransportError], str]] = {
-    Ending.TRUNCATED: (httpx.RemoteProtocolError, _INCOMPLETE),
-    Ending.MID_CHUNK: (httpx.RemoteProtocolError, _INCOMPLETE),
-    Ending.GARBAGE: (httpx.RemoteProtocolError, "illegal chunk header"),
-    Ending.RESET: (httpx.ReadError, "Connection reset by peer"),
-    Ending.REFUSED: (httpx.ConnectError, "All connection attempts failed"),
-}
 
 
-def opening(connection: Connection, patience: float) -> Iterator[float]:
+def _error_of(ending: Ending, library: Library) -> TransportError | None:
+    """Make the exception that this ending is on a real connection; None if it is none."""
+    match ending:
+        case Ending.TRUNCATED | Ending.MID_CHUNK:
+            return library.RemoteProtocolError(_INCOMPLETE)
+        case Ending.GARBAGE:
+            return library.RemoteProtocolError("illegal chunk header")
+        case Ending.RESET:
+            return library.ReadError("Connection reset by client")
+        case Ending.REFUSED:
+            return library.ConnectError("All connection attempts failed")
+        case _:
+            return None
+
+
+def opening(connection: Connection, patience: float, library: Library) -> Iterator[float]:
     """From the request to the headers: seconds to wait, or the exception instead of a response.
 
     Args:
         connection: What to go through.
         patience: The read timeout in seconds.
+        library: Whose exceptions to raise.
     """
-    yield from _waits(_timed([Pause(connection.before_headers)], patience))
+    yield from _waits(_timed([Pause(connection.before_headers)], patience, library), library)
     if connection.framing is Framing.BARE:
-        yield from _waits(_timed(_actions(connection), patience))
-        error, message = _ERRORS.get(connection.ending, (httpx.RemoteProtocolError, _NO_RESPONSE))
-        raise error(message)
+        yield from _waits(_timed(_actions(connection), patience, library), library)
+        none = library.RemoteProtocolError(_NO_RESPONSE)
+        raise _error_of(connection.ending, library) or none
 
 
-def body(connection: Connection, patience: float) -> Iterator[bytes | float]:
+def body(connection: Connection, patience: float, library: Library) -> Iterator[bytes | float]:
     """From the headers to the end: bytes, seconds to wait, and the exception of a bad ending.
 
     Args:
         connection: What to go through.
         patience: The read timeout in seconds.
+        library: Whose exceptions to raise.
     """
-    yield from _timed(_actions(connection), patience)
-    if connection.ending in _ERRORS:
-        error, message = _ERRORS[connection.ending]
-        raise error(message)
+    yield from _timed(_actions(connection), patience, library)
+    error = _error_of(connection.ending, library)
+    if error is not None:
+        raise error
 
 
 def _actions(connection: Connection) -> Iterator[Action]:
-    yield from perform(connection)
+    yield from actions_of(connection)
     if connection.ending is Ending.SILENCE:
         yield Pause(math.inf)
 
 
-def _timed(actions: Iterable[Action], patience: float) -> Iterator[bytes | float]:
+def _timed(actions: Iterable[Action], patience: float, library: Library) -> Iterator[bytes | float]:
     quiet = 0.0
     for action in actions:
         if isinstance(action, bytes):
@@ -83,10 +92,10 @@ def _timed(actions: Iterable[Action], patience: float) -> Iterator[bytes | float
         yield min(seconds, patience - quiet)
         quiet += seconds
         if quiet >= patience:
-            raise httpx.ReadTimeout(_TIMED_OUT)
+            raise library.ReadTimeout(_TIMED_OUT)
 
 
-def _waits(items: Iterable[bytes | float]) -> Iterator[float]:
+def _waits(items: Iterable[bytes | float], library: Library) -> Iterator[float]:
     received = 0
     for item in items:
         if isinstance(item, bytes):
@@ -94,4 +103,4 @@ def _waits(items: Iterable[bytes | float]) -> Iterator[float]:
         else:
             yield item
         if received > _MOST_HEADERS:
-            raise httpx.RemoteProtocolError(_TOO_LONG)
+            raise library.RemoteProtocolError(_TOO_LONG)

@@ -1,16 +1,21 @@
-"""`ScriptedTransport`: the same scripts without a network, as an httpx transport."""
+"""`ScriptedTransport`: the same scripts without a network, as a transport of httpx or httpx2."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from resilient_sse._values.library import (
+    AsyncTransport,
+    BlockingTransport,
+    Headers,
+    kind_for,
+    library_of,
+)
+from resilient_sse.testing._actions import header_fields
 from resilient_sse.testing._bodies import AsyncBody, SyncBody
-from resilient_sse.testing._performance import header_fields
 from resilient_sse.testing._request import RecordedRequest, RequestLog
 from resilient_sse.testing._script import Script
 from resilient_sse.testing._timeline import body, opening
@@ -18,16 +23,17 @@ from resilient_sse.testing._timeline import body, opening
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from resilient_sse._values.library import Library, Request, Response
     from resilient_sse.testing._script import Connection, ScriptEntry
 
 __all__ = ["ScriptedTransport"]
 
 
-class ScriptedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """An httpx transport that follows a script, for tests in memory.
+class ScriptedTransport(BlockingTransport, AsyncTransport):
+    """A transport that follows a script, for tests in memory.
 
-    It serves ``httpx.Client`` and ``httpx.AsyncClient`` (asyncio and trio). Endings become the
-    exceptions that httpx raises for them on a real connection; pauses and silence obey the
+    It serves ``Client`` and ``AsyncClient`` (asyncio and trio) of httpx and httpx2. Endings become
+    the exceptions that these raise for them on a real connection; pauses and silence obey the
     request's read timeout.
 
     ```python
@@ -70,29 +76,33 @@ class ScriptedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         """Make the script longer."""
         self._script.add(*entries)
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request, as httpx asks for it."""
+    def handle_request(self, request: Any) -> Any:  # noqa: ANN401 - either library's
+        """Answer one request, as httpx and httpx2 ask for it."""
         connection = self._answer(request, request.read())
-        stream = SyncBody(body(connection, _patience(request)), self._open)
+        library, patience = library_of(request), _patience(request)
+        kind = kind_for(SyncBody, library.SyncByteStream)
+        stream = kind(body(connection, patience, library), self._open, library)
         try:
-            for seconds in opening(connection, _patience(request)):
+            for seconds in opening(connection, patience, library):
                 stream.wait(seconds)
         except BaseException:
             stream.close()
             raise
-        return _response(connection, stream)
+        return _response(connection, stream, library)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request, as httpx asks for it."""
+    async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - either library's
+        """Answer one request, as httpx and httpx2 ask for it."""
         connection = self._answer(request, await request.aread())
-        stream = AsyncBody(body(connection, _patience(request)), self._open)
+        library, patience = library_of(request), _patience(request)
+        kind = kind_for(AsyncBody, library.AsyncByteStream)
+        stream = kind(body(connection, patience, library), self._open, library)
         try:
-            for seconds in opening(connection, _patience(request)):
+            for seconds in opening(connection, patience, library):
                 await stream.wait(seconds)
         except BaseException:
             await stream.aclose()
             raise
-        return _response(connection, stream)
+        return _response(connection, stream, library)
 
     def close(self) -> None:
         """End the responses that are still open; blocked readers get ``httpx.ReadError``."""
@@ -103,13 +113,13 @@ class ScriptedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         """The same as `close`."""
         self.close()
 
-    def _answer(self, request: httpx.Request, content: bytes) -> Connection:
+    def _answer(self, request: Request, content: bytes) -> Connection:
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         recorded = RecordedRequest(
             method=request.method,
             path=path,
             query=query,
-            headers=httpx.Headers(request.headers),
+            headers=Headers(request.headers),
             body=content,
             time=time.monotonic(),
             connection=next(self._numbers),
@@ -118,16 +128,16 @@ class ScriptedTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         return self._script.answer(recorded)
 
 
-def _patience(request: httpx.Request) -> float:
+def _patience(request: Request) -> float:
     read: float | None = request.extensions.get("timeout", {}).get("read")
     return math.inf if read is None else read
 
 
-def _response(connection: Connection, stream: SyncBody | AsyncBody) -> httpx.Response:
+def _response(connection: Connection, stream: Any, library: Library) -> Response:  # noqa: ANN401 - of the library's
     version = f"HTTP/{connection.http_version}".encode()
     # As bytes, in UTF-8, as the server sends them: httpx would encode text as ASCII.
     fields = header_fields(connection).items()
-    return httpx.Response(
+    return library.Response(
         connection.status,
         headers=[(name.encode(), value.encode()) for name, value in fields],
         stream=stream,

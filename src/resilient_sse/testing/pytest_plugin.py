@@ -1,73 +1,7 @@
-"""Fixtures for pytest: ``sse_server``, ``sse_history`` and ``sse_recorder``.
-
-pytest loads this module early, so it imports nothing of the library before a fixture is used:
-coverage would not see what was imported then.
-"""
+"""The pytest plug-in under the name that it is known by; pytest loads `resilient_sse_pytest`."""
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Protocol
-
-import pytest
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterable, Iterator
-
-    from resilient_sse.testing import HistoryServer, Recorder, ScriptedServer
-    from resilient_sse.testing._script import ScriptEntry
+from resilient_sse_pytest import ServerFactory, sse_history, sse_recorder, sse_server
 
 __all__ = ["ServerFactory", "sse_history", "sse_recorder", "sse_server"]
-
-
-class ServerFactory(Protocol):
-    """The type of the fixture `sse_server`."""
-
-    def __call__(
-        self,
-        script: Iterable[ScriptEntry] = (),
-        *,
-        then: ScriptEntry | None = None,
-        port: int = 0,
-        ssl_context: ssl.SSLContext | None = None,
-    ) -> ScriptedServer:
-        """Start a `ScriptedServer`; it is closed at the end of the test."""
-        ...
-
-
-@pytest.fixture
-def sse_server() -> Iterator[ServerFactory]:
-    """A function that starts a `ScriptedServer`; all are closed at the end of the test."""
-    from resilient_sse.testing import ScriptedServer  # noqa: PLC0415 - see the module docstring
-
-    with contextlib.ExitStack() as stack:
-
-        def start(
-            script: Iterable[ScriptEntry] = (),
-            *,
-            then: ScriptEntry | None = None,
-            port: int = 0,
-            ssl_context: ssl.SSLContext | None = None,
-        ) -> ScriptedServer:
-            server = ScriptedServer(script, then=then, port=port, ssl_context=ssl_context)
-            return stack.enter_context(server)
-
-        yield start
-
-
-@pytest.fixture
-def sse_history() -> Iterator[HistoryServer]:
-    """A running `HistoryServer`, closed at the end of the test."""
-    from resilient_sse.testing import HistoryServer  # noqa: PLC0415 - see the module docstring
-
-    with HistoryServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sse_recorder() -> Recorder:
-    """A `Recorder`."""
-    from resilient_sse.testing import Recorder  # noqa: PLC0415 - see the module docstring
-
-    return Recorder()

@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+import h11
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -166,11 +168,27 @@ class Chunked(Framing):
         blank = _BLANK_LINE.search(data, at)
         if blank is not None:
             self.reusable &= blank.end() == len(data)
-            self._end()
+            self._end(_malformed(data[at + len(_CRLF) : blank.end()]))
         elif len(data) - at > _MOST_HELD:
             self._end("the trailers are too long")
         else:
             self._held = data[at:]
+
+
+def _malformed(trailers: bytes) -> str:
+    """Return what h11 has against trailers; "" if nothing, or if there are none."""
+    if trailers in {b"", _CRLF, b"\n"}:
+        return ""
+    http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HELD)
+    http.send(h11.Request(method="GET", target="/", headers=[("Host", "")]))
+    http.send(h11.EndOfMessage())
+    http.receive_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + trailers)
+    try:
+        while not isinstance(http.next_event(), h11.EndOfMessage):
+            continue
+    except h11.RemoteProtocolError as error:
+        return str(error)
+    return ""
 
 
 def _incomplete(how: str) -> str:

@@ -1,29 +1,94 @@
 """TLS without I/O: what the network carries on one side, what the program means on the other.
 
-asyncio's own TLS keeps a buffer of 256 KB for every connection. This one keeps what OpenSSL does.
+asyncio's own TLS keeps a buffer of 256 KB for every connection. This one keeps what OpenSSL does,
+whose buffer for what came stays as large as the most that it was ever given at once: so it is given
+little, and less for the handshake, after which a stream may be quiet for ever.
 """
 
 from __future__ import annotations
 
 import ssl
+import threading
+import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import httpx
-
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
-__all__ = ["TLS", "client_context"]
+    from resilient_sse._values.library import Library
 
+__all__ = ["TLS", "Sessions", "Trust"]
+
+_choosing_alpn: Final = threading.Lock()
+_MOST_SESSIONS: Final = 100  # a ticket is a few kilobytes
 _RECORD: Final = 16 * 1024  # the most that one TLS record carries (RFC 8446 5.1)
+_AT_ONCE: Final = 4 * 1024
+_OF_A_HANDSHAKE: Final = 256
 
 
-def client_context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:  # noqa: FBT001 - as in httpx
-    """Make the context of a transport, given what to trust, as in httpx."""
-    context = httpx.create_ssl_context(verify=verify)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+class Trust:
+    """The contexts of a transport, one for each library: what they trust by default differs.
+
+    Args:
+        verify: What to trust, as in httpx.
+    """
+
+    def __init__(self, verify: ssl.SSLContext | bool) -> None:  # noqa: FBT001 - as in httpx
+        self._verify = verify
+        self._contexts: dict[Library, ssl.SSLContext] = {}
+
+    def context(self, library: Library) -> ssl.SSLContext:
+        """Return the context for a connection of this library's client."""
+        if isinstance(self._verify, ssl.SSLContext):
+            return self._verify
+        context = self._contexts.get(library)
+        if context is None:
+            context = self._contexts[library] = library.create_ssl_context(verify=self._verify)
+        return context
+
+
+class Sessions:
+    """The TLS sessions of a transport: whoever connects again spares half of the handshake.
+
+    A session stands for a certificate that was looked at (RFC 8446 2.2), so it counts only for the
+    context that did so, for the same name, and for as long as the context asks for no more. A
+    context of another class may look at certificates by itself, and gets none.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[object, ssl.SSLSession] = {}
+        self._lock = threading.Lock()  # two threads may find the same one to be the oldest
+
+    def of(self, context: ssl.SSLContext, hostname: str) -> ssl.SSLSession | None:
+        """Return a session, if there is one."""
+        return self._known.get(_asked(context, hostname))
+
+    def keep(self, context: ssl.SSLContext, hostname: str, of: ssl.SSLObject) -> None:
+        """Keep a connection's session for the next one, in place of the oldest if there are many.
+
+        Not while the one that it has resumed is young: to ask for a session copies it, which costs
+        each of a thousand connections some kilobytes.
+        """
+        asked = _asked(context, hostname)
+        if type(context) is not ssl.SSLContext or (of.session_reused and self._is_young(asked)):
+            return
+        session = of.session
+        if session is not None and session.has_ticket:
+            with self._lock:
+                self._known.pop(asked, None)
+                self._known[asked] = session
+                if len(self._known) > _MOST_SESSIONS:
+                    del self._known[next(iter(self._known))]
+
+    def _is_young(self, asked: object) -> bool:
+        known = self._known.get(asked)
+        return known is not None and time.time() < known.time + known.timeout / 2
+
+
+def _asked(context: ssl.SSLContext, hostname: str) -> object:
+    return context, hostname, context.verify_mode, context.verify_flags, context.check_hostname
 
 
 class TLS:
@@ -32,6 +97,7 @@ class TLS:
     Args:
         context: As for ``ssl``.
         hostname: Whom the certificate must name.
+        sessions: Where a session of an earlier connection may be, and this one's is kept.
 
     Attributes:
         object: The ``ssl.SSLObject``.
@@ -40,22 +106,37 @@ class TLS:
         error: Why, unless the other end said that it was done.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "ended", "error", "established", "object")
+    __slots__ = ("_incoming", "_keep", "_outgoing", "ended", "error", "established", "object")
 
-    def __init__(self, context: ssl.SSLContext, hostname: str) -> None:
+    def __init__(self, context: ssl.SSLContext, hostname: str, sessions: Sessions) -> None:
+        self._keep: Callable[[ssl.SSLObject], None] | None
+        self._keep = partial(sessions.keep, context, hostname)
+        session = sessions.of(context, hostname)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self.object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
+        # Not once for the context: it may be shared with a client that speaks HTTP/2.
+        with _choosing_alpn:
+            context.set_alpn_protocols(["http/1.1"])
+            self.object = context.wrap_bio(
+                self._incoming, self._outgoing, server_hostname=hostname, session=session
+            )
         self.established = False
         self.ended = False
         self.error: ssl.SSLError | None = None
 
     def receive(self, data: bytes) -> bytes:
         """Take what came from the network, and return what it means."""
-        self._incoming.write(data)
-        if not self.established:
-            self.shake_hands()
-        return self._decrypted() if self.established else b""
+        pieces: list[bytes] = []
+        position = 0
+        while position < len(data) and not self.ended:
+            size = _AT_ONCE if self.established else _OF_A_HANDSHAKE
+            self._incoming.write(data[position : position + size])
+            position += size
+            if not self.established:
+                self.shake_hands()
+            if self.established:
+                self._decrypt(pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def shake_hands(self) -> None:
         """Go on with the handshake; `to_send` has what to send for it."""
@@ -63,14 +144,15 @@ class TLS:
             self.object.do_handshake()
             self.established = True
 
-    def _decrypted(self) -> bytes:
-        pieces: list[bytes] = []
+    def _decrypt(self, pieces: list[bytes]) -> None:
         with self._noting_the_end():
             while not self.ended and (self._incoming.pending or self.object.pending()):
                 piece = self.object.read(_RECORD)
                 pieces.append(piece)
                 self.ended = not piece  # the other end said that it was done
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if self._keep is not None and pieces:  # with the first bytes at the latest it is there
+            self._keep(self.object)
+            self._keep = None
 
     @contextmanager
     def _noting_the_end(self) -> Generator[None]:

@@ -1,0 +1,1 @@
+"""The I/O, twice: for asyncio and trio, and for threads."""

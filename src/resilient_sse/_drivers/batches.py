@@ -1,0 +1,48 @@
+"""What `batches` returns: iterators of lists of the events that came in together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Self
+
+    from resilient_sse._values.event import ServerSentEvent
+
+    Events: TypeAlias = list[ServerSentEvent]
+    Take: TypeAlias = Callable[[float], Events]
+
+
+class Batches:
+    """Iterates lists of events; made by `ReconnectingEventSource.batches`."""
+
+    def __init__(self, pull: Callable[[Take], Awaitable[Events | None]], take: Take) -> None:
+        self._pull = pull
+        self._take = take
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Events:
+        events = await self._pull(self._take)
+        if events is None:
+            raise StopAsyncIteration
+        return events
+
+
+class SyncBatches:
+    """Iterates lists of events; made by `SyncReconnectingEventSource.batches`."""
+
+    def __init__(self, pull: Callable[[Take], Events | None], take: Take) -> None:
+        self._pull = pull
+        self._take = take
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Events:
+        events = self._pull(self._take)
+        if events is None:
+            raise StopIteration
+        return events

@@ -1,0 +1,198 @@
+"""The blocking saver: calls the cursor store when `Saving` says so, in whatever thread needs it.
+
+It holds no rule; it is `async_saver` in the other language. Several threads may acknowledge, so
+the source's lock is held while `Saving` decides, and another one while the store saves. The first
+is never held while the store works, so that one that hangs keeps nobody from acknowledging or from
+closing.
+
+Who acknowledges while a save is under way does not wait for it: a hook may acknowledge, too, on the
+very thread that saves. So whoever saves looks, once it has let go of the lock, whether a newer
+cursor came meanwhile, and goes on with that one; else it would stay unsaved until the next event.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from resilient_sse._drivers.optional_await import refuse_awaitable
+from resilient_sse._drivers.sync_retries import SyncRetries
+from resilient_sse._session.saving import LAST_SAVE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resilient_sse._session.saving import Saving
+    from resilient_sse._session.settings import Settings
+    from resilient_sse._session.store_outage import Operation
+    from resilient_sse._values.event import ServerSentEvent
+
+
+class SyncSaver:
+    """Loads and saves the cursor of one source; without a store it does nothing.
+
+    Args:
+        settings: The source's settings, with the store.
+        saving: What decides.
+        owner: The source's name, for stamina's hooks to show.
+        deciding: The lock that is held while it decides.
+        report: Called with what stamina's hooks raise.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        saving: Saving,
+        owner: str,
+        deciding: threading.RLock,
+        report: Callable[[object, Exception], None],
+    ) -> None:
+        self._store: Any = settings.cursor
+        self._key = settings.cursor_key
+        self._saving = saving
+        self._trying = ""
+        self._woken = False  # since the store was called last
+        self._wrong_thread = False  # whether whoever called the store last was one
+        self._retries = SyncRetries(
+            f"{owner}.cursor", saving.key, report, lambda: self._woken or saving.is_abandoned
+        )
+        self._deciding = deciding
+        self._acked = threading.Condition(deciding)
+        self._one_at_a_time = threading.Lock()
+
+    def load(self) -> None:
+        """Have the stream resume from what the store has."""
+        if self._store is not None:
+            self._with_store("load", self._load, patient=True)
+
+    def save(self, *, patient: bool = False, wait: bool = True) -> None:
+        """Save the newest acknowledged cursor, one save at a time.
+
+        Args:
+            patient: Whether there is nothing better to do than to wait for the store.
+            wait: Whether to wait for a save that is under way in another thread. It goes on with
+                what was acknowledged meanwhile.
+        """
+        if self._store is None:
+            return
+        while self._one_at_a_time.acquire(blocking=wait):
+            try:
+                tried = self._save(patient=patient)
+            finally:
+                self._one_at_a_time.release()
+            if self._behind() in {None, tried}:
+                return  # else another thread acknowledged meanwhile, and did not wait
+
+    def save_if_due(self, *, wait: bool = True) -> None:
+        """Save, unless the store is up to date or left alone for now."""
+        with self._deciding:
+            due = self._saving.is_due(monotonic())
+        if due:
+            self.save(wait=wait)
+
+    def save_last(self) -> None:
+        """Save as the block is left, soon or not at all; at worst, events come again.
+
+        A store that hangs is left to a thread of its own. One that must be called where it was
+        made, such as a connection of `sqlite3`, says so at once, and is.
+        """
+        if self._store is None or (self._behind() is None and not self.busy):
+            return
+        outcome: SimpleQueue[BaseException | None] = SimpleQueue()
+        threading.Thread(
+            target=_save_for, args=(self, outcome), name="resilient_sse last save", daemon=True
+        ).start()
+        error: BaseException | None = None
+        with suppress(Empty):
+            error = outcome.get(timeout=LAST_SAVE_SECONDS)
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        if self._wrong_thread and not self.busy:
+            with suppress(Exception):
+                self.save()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the store is being given a cursor, by whatever thread."""
+        return self._one_at_a_time.locked()
+
+    def ack(self, event: ServerSentEvent) -> None:
+        """Acknowledge an event, which may be what `make_room` waits for."""
+        with self._deciding:
+            self._saving.ack(event)
+            self._acked.notify_all()
+
+    def make_room(self) -> None:
+        """Wait for an acknowledgement or for the store."""
+        with self._deciding:
+            self._acked.wait_for(lambda: not self._saving.awaits_ack)
+        self.save(patient=True)
+
+    def wake(self) -> None:
+        """Have whoever waits for an acknowledgement or for the store look again."""
+        with self._deciding:
+            self._acked.notify_all()
+        self._woken = True
+        self._retries.wake()
+
+    # -- Calling the store ---------------------------------------------------------------------
+
+    def _load(self) -> None:
+        if cursor := refuse_awaitable(self._store.load(self._key)):
+            self._saving.loaded(cursor)
+
+    def _save(self, *, patient: bool) -> str | None:
+        """Save once; return what was tried: "" after an event that reset the cursor."""
+        tried: str | None = None
+
+        def use() -> None:
+            nonlocal tried
+            if (cursor := self._unsaved()) is not None:
+                self._trying = tried = cursor
+                refuse_awaitable(self._store.save(self._key, cursor))
+                with self._deciding:
+                    self._saving.saved(cursor)
+
+        self._with_store("save", use, patient=patient)
+        return tried
+
+    def _unsaved(self) -> str | None:
+        with self._deciding:
+            return self._saving.begin()
+
+    def _behind(self) -> str | None:
+        with self._deciding:
+            return self._saving.behind
+
+    def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
+        """Use the store, and try again for as long as `Saving` says so, or until `wake`."""
+        while True:
+            self._woken = False
+            try:
+                use()
+            except Exception as error:  # noqa: BLE001 - `Saving` decides
+                self._wrong_thread = type(error).__name__ == "ProgrammingError"
+                cursor = self._trying
+                retry = self._saving.failed(operation, error, cursor, monotonic(), patient=patient)
+            else:
+                self._retries.over()
+                return
+            if retry is None:  # events flow on meanwhile
+                return
+            if not self._retries.wait(retry):
+                raise self._saving.given_up(operation, retry.error)
+            over = self._saving.is_abandoned
+            if over or (self._retries.woken and operation == "save"):  # a stream needs its cursor
+                return
+
+
+def _save_for(saver: SyncSaver, outcome: SimpleQueue[BaseException | None]) -> None:
+    error: BaseException | None = None
+    try:
+        saver.save()
+    except BaseException as raised:  # noqa: BLE001 - whoever leaves the block decides
+        error = raised
+    outcome.put(error)

@@ -1,0 +1,352 @@
+"""The blocking driver: does the I/O that the session asks for, in the thread that iterates.
+
+It holds no rule; it takes the steps of `async_source`, in the same order, and a test compares what
+both tell the session. What `close` and `reconnect` have to interrupt from another thread is a
+blocked read, and shutting the socket down does that; or a wait, which is left behind
+(`sync_retries`).
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from resilient_sse._drivers.batches import SyncBatches
+from resilient_sse._drivers.options import HTTPClient
+from resilient_sse._drivers.retries import is_certain
+from resilient_sse._drivers.source import Source, busy
+from resilient_sse._drivers.sync_request import answer, recovered
+from resilient_sse._drivers.sync_retries import SyncRetries
+from resilient_sse._drivers.sync_saver import SyncSaver
+from resilient_sse._http import body as _body
+from resilient_sse._http.aside import Aside, chunks_aside
+from resilient_sse._http.client import default_client
+from resilient_sse._http.multiplexed import StreamSlot
+from resilient_sse._http.request import Requests, lift_timeouts, set_read_timeout
+from resilient_sse._http.response import headers_of
+from resilient_sse._session.session import Do
+from resilient_sse._values.failure import Attempt, Retry
+from resilient_sse._values.frames import forget_locals
+from resilient_sse.lifecycle import GapDetected
+from resilient_sse.transports._threads.interrupt import InterruptHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from resilient_sse._values.event import ServerSentEvent
+
+__all__ = ["SyncReconnectingEventSource"]
+
+_CLEAN_UP_SECONDS: Final = 10.0  # how long closing a connection and a client may take
+T = TypeVar("T")
+
+
+class SyncReconnectingEventSource(Source[HTTPClient]):
+    __doc__ = Source.__doc__
+
+    _awaits = False
+    _chunks: Iterator[bytes] | None = None
+    _aside: Aside | None = None  # what reads them over HTTP/2
+
+    def __enter__(self) -> Self:
+        self._check_client("__enter__", "it takes a blocking one, such as httpx.Client")
+        if not self._entered:
+            self._pulling = threading.Lock()
+            self._interrupt_handle = InterruptHandle(lambda: self._session.interrupted)
+            name, session = type(self).__name__, self._session
+            self._saver = SyncSaver(self._settings, self._saving, name, self._lock, session.report)
+            self._retries = SyncRetries(
+                f"{name}.connect", session.url, session.report, lambda: session.interrupted
+            )
+        self._enter()
+        try:
+            self._saver.load()
+        except BaseException:  # then the block is not entered, and so never left
+            self._session.close("closed", self._now())
+            raise
+        if self._client is None:
+            self._client = default_client()
+        self._slot = StreamSlot(self._client, own=self._own_client)
+        self._requests = Requests(self._client, self._settings)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._left = True
+        if self._forked:
+            return
+        try:
+            self._saver.save_last()
+        finally:
+            self._stop()
+            # Another thread may pull, and is about to leave; but one that the store keeps, which
+            # has had its time, cleans up when it comes back.
+            self._clean_up(wait=not self._saver.busy)
+
+    def __iter__(self) -> Self:
+        self._check_inside("with")
+        return self
+
+    def __next__(self) -> ServerSentEvent:
+        if self._ready:
+            try:  # an exit of `suppress` would double what an event of a backlog costs
+                return self._ready.pop()
+            except IndexError:  # another thread closed the source this very moment
+                pass
+        if (event := self._quick()) is not None:
+            return event
+        event = self._pull(self._session.take)
+        if event is None:
+            raise StopIteration
+        return event
+
+    def batches(self) -> SyncBatches:
+        """Iterate lists of the events that came in together, for high-volume consumers.
+
+        No list is empty. With ``auto_ack`` asking for the next list acknowledges all of the one
+        before. It raises what iterating the source raises.
+        """
+        self._check_inside("with")
+        return SyncBatches(self._pull, self._session.take_batch)
+
+    def close(self) -> None:
+        """Close for good, from any thread; the iteration ends normally.
+
+        Nothing is delivered after it. It may be called again.
+        A blocked read and a wait before the next attempt end at once. In a forked child it does
+        nothing: the source is the parent's.
+        """
+        if self._forked:
+            return
+        if not self._entered:
+            self._session.close("closed", self._now())
+            return
+        self._stop()
+        self._clean_up(wait=False)
+
+    def _stop(self) -> None:
+        with self._session.deciding:  # hooks hear of it once nobody waits any more
+            self._session.close("closed", self._now())
+            self._interrupt()
+
+    def _clean_up(self, *, wait: bool) -> None:
+        if self._pulling.acquire(blocking=wait):  # else the thread that pulls cleans up
+            try:
+                self._finish()
+            finally:
+                self._pulling.release()
+
+    def reconnect(self) -> None:
+        """Drop the connection or the wait now and connect at once, from any thread.
+
+        Events that were received are delivered first. After the end of the stream this does
+        nothing.
+
+        Raises:
+            RuntimeError: In a forked child.
+        """
+        self._check_process()
+        if not self._entered:
+            return
+        self._session.request_reconnect()
+        self._interrupt()
+
+    def _fail(self, error: Exception) -> None:
+        """End the source with an error, from any thread; the next pull raises it."""
+        with self._session.deciding:
+            self._session.fail(error, self._now())
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        self._saver.wake()
+        self._retries.wake()
+        self._interrupt_handle.interrupt()
+
+    def ack(self, event: ServerSentEvent) -> None:
+        """Acknowledge an event, from any thread, and save the cursor if it moves.
+
+        Raises:
+            ValueError: If the event was not delivered, or is acknowledged already.
+            RuntimeError: In a forked child.
+        """
+        self._check_process()
+        if not self._entered:
+            self._check_inside("with")
+        self._saver.ack(event)
+        # A save under way is not waited for: a hook may acknowledge, too. It goes on with this.
+        if self._left:  # nobody else will begin one
+            self._saver.save(wait=False)
+        else:
+            self._saver.save_if_due(wait=False)
+
+    # -- Pulling: I/O until there is something to hand out -------------------------------------
+
+    def _pull(self, take: Callable[[float], T | None]) -> T | None:
+        """Return the next thing to hand out; None at the end of the stream."""
+        self._check_inside("with")
+        # After the end it is held by whoever cleans up, which takes a moment.
+        if not self._pulling.acquire(timeout=_CLEAN_UP_SECONDS if self._session.finished else 0):
+            raise busy()
+        try:
+            while True:
+                if not self._plain:
+                    self._acknowledge()
+                if (self._ready or self._behind_comments or not self._plain) and (
+                    due := take(self._now())
+                ):
+                    return due
+                if self._plain and self._chunks is not None and not self._session.interrupted:
+                    self._read(self._chunks)
+                    continue
+                if self._session.finished:
+                    self._end()
+                    return None
+                self._step()
+        finally:
+            self._pulling.release()
+
+    def _end(self) -> None:
+        """Clean up, and raise what the source ended with, once."""
+        self._finish()
+        if self._saving.owed:
+            self._saver.save(patient=True)
+        outcome = self._session.outcome()
+        if outcome is not None:
+            raise outcome
+
+    def _acknowledge(self) -> None:
+        with self._lock:
+            self._saving.acknowledge()
+        try:
+            self._saver.save_if_due()
+        except Exception as error:  # noqa: BLE001 - a lost cursor is the consumer's to see
+            self._session.fail(error, self._now())
+
+    def _make_room(self) -> None:
+        try:
+            self._saver.make_room()
+        except Exception as error:  # noqa: BLE001 - a lost cursor is the consumer's to see
+            self._session.fail(error, self._now())
+
+    def _step(self) -> None:
+        """Do what the session says is next."""
+        step = self._session.step(self._now(), is_certain)
+        if step is Do.READ and self._chunks is not None:
+            self._read(self._chunks)
+        elif step is Do.MAKE_ROOM:
+            self._make_room()
+        elif isinstance(step, Attempt):
+            self._connect(step)
+        elif isinstance(step, Retry):
+            self._wait(step)
+        elif isinstance(step, GapDetected):
+            self._recover(step)
+        else:
+            self._drop()
+
+    def _read(self, chunks: Iterator[bytes]) -> None:
+        error: Exception | None
+        try:
+            chunk = next(chunks)
+        except StopIteration:
+            self._slot.ended()
+            error = self._session.ended(self._now())
+            if error is None:
+                return
+        except Exception as exc:  # noqa: BLE001 - the session knows which are failures
+            error = exc
+        except BaseException:  # KeyboardInterrupt, which breaks the connection
+            self._drop()
+            raise
+        else:
+            try:
+                self._session.received(chunk)
+            except Exception as exc:  # noqa: BLE001 - likewise
+                error = exc
+            else:
+                if self._retries.begun and self._session.progressed(self._now()):
+                    self._retries.over()
+                return
+        self._drop(error)
+
+    def _wait(self, retry: Retry) -> None:
+        if not self._retries.wait(retry):
+            self._session.give_up(self._now())
+        elif not self._retries.woken:  # what woke it comes first, or the rest of the wait
+            self._session.waited()
+
+    def _recover(self, gap: GapDetected) -> None:
+        """Have the program's function put right what a gap left out."""
+        session = self._session
+        try:
+            cursor = recovered(self._settings, gap)
+        except Exception as error:  # noqa: BLE001 - the session knows which are failures
+            session.lost(error, self._now())
+        else:
+            session.recovered(cursor, self._now())
+
+    def _connect(self, attempt: Attempt) -> None:
+        session = self._session
+        try:
+            handle = self._interrupt_handle
+            response = answer(self._requests, session, handle, self._slot, attempt)
+        except Exception as error:  # noqa: BLE001 - the session knows which are failures
+            session.lost(error, self._now())
+            return
+        except BaseException as error:  # interrupted: these frames hold secrets
+            forget_locals(error)
+            raise
+        if response is None:
+            return
+        self._response = response
+        self._interrupt_handle.covers_response(response)
+        headers = headers_of(response)
+        if session.connected(response.status_code, headers, self._now()):
+            self._chunks = self._chunks_of(response)
+        else:
+            self._drop()
+
+    def _chunks_of(self, response: Any) -> Iterator[bytes]:  # noqa: ANN401 - the client's own
+        idle, place = self._settings.idle_timeout, self._slot.answered(response)
+        if place is None:
+            set_read_timeout(response, idle)
+            return _body.chunks(response)
+        lift_timeouts(response.request)  # which would end all that is on the connection
+        self._aside = Aside(self._settings.library)
+        self._interrupt_handle.covers(self._aside)
+        return chunks_aside(_body.chunks(response), self._aside, idle, place)
+
+    def _drop(self, error: Exception | None = None) -> None:
+        """Close the open response, if there is one, and tell the session why."""
+        response, self._response, self._chunks = self._response, None, None
+        try:
+            # While the interpreter ends the system closes it: httpx would take the time, for which
+            # CPython 3.13.0 has no datetime any more and dies of a segmentation fault.
+            if response is not None and not sys.is_finalizing():
+                with suppress(Exception):
+                    response.close()
+        finally:  # also after a KeyboardInterrupt
+            cut = response is not None and self._slot.left(error, self._settings.idle_timeout)
+            aside, self._aside = self._aside, None
+            if aside is not None:
+                aside.leave()
+            self._session.lost(error, self._now())
+        if cut:
+            _body.notice_here(response)
+
+    def _finish(self) -> None:
+        self._retries.over()
+        try:
+            self._drop()
+        finally:
+            if self._own_client and self._client is not None:
+                client, self._client = self._client, None
+                client.close()

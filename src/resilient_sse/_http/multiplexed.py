@@ -1,0 +1,427 @@
+"""HTTP/2: one connection for many streams, and what is to be done because httpcore resets none.
+
+A response that is closed before its end stays open at the server for as long as its connection is:
+httpcore, under httpx and httpx2 alike, sends no RST_STREAM. Nor does it give up a connection that
+has fallen silent. All that can be done from outside is to cut a connection as a whole, and so:
+
+- whoever is alone on a connection cuts it when it leaves, and nothing stays behind;
+- where others are on it, what is left behind is counted. When a source needs a stream and the
+  server's limit is used up by that, the connection is cut: the others resume over a new one;
+- a connection on which nobody has heard anything for the time of a limit is cut, too.
+
+httpcore finds out that a connection was cut when it next reads from it; until then it would give it
+to new requests. So whoever leaves it, or has left it, reads once more from the body that was left.
+If a request finds it out all the same, it is repeated at once.
+
+It all works by the extensions of requests and responses, which are public: ``http_version``,
+``network_stream`` and ``trace``. Requests that are no source's are not seen: one that is under way
+on a connection that is cut fails. A client for sources alone avoids it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+import threading
+from collections import Counter, defaultdict
+from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from resilient_sse._http.disorder import is_disorder
+from resilient_sse._http.turns import Turn, Turns, is_http2, may_be_http2
+from resilient_sse._values.http import DEFAULT_PORTS, IDEMPOTENT_METHODS
+from resilient_sse._values.library import library_of, own_library_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+# httpcore opens no more than that on one connection, whatever the server allows.
+_MOST: Final = 100
+_SETTINGS: Final = ".receive_remote_settings.complete"
+_OPENED: Final = (".connect_tcp.complete", ".start_tls.complete")
+_MAX_CONCURRENT_STREAMS: Final = 3  # RFC 9113 6.5.2
+_WARNING: Final = (
+    "%d streams that were left are still open at the server, which allows %d on one HTTP/2 "
+    "connection: that connection is closed, and the other sources on it resume. HTTP/1.1 leaves "
+    "nothing behind; so does a client for each source."
+)
+_ALL_IN_USE: Final = (
+    ": the server allows {} streams on one HTTP/2 connection, and all of them are in use; give "
+    "some sources a client of their own, or one that speaks HTTP/1.1"
+)
+_NO_ROOM: Final = "Max outbound streams"  # as h2 says it
+_logger: Final = logging.getLogger("resilient_sse")
+
+
+class Multiplexed:
+    """One HTTP/2 connection, as far as sources are on it.
+
+    Attributes:
+        origin: Where it leads to.
+        open: The sources that read from it.
+        left: The streams that are still open at the server although nobody reads them.
+        limit: How many streams it can have at a time.
+        heard: When anything last came, on the clock `time.monotonic`.
+        dead: Whether it was cut.
+    """
+
+    def __init__(self, stream: Any, origin: tuple[str, str, int], limit: int) -> None:  # noqa: ANN401 - httpcore's
+        self._socket: Any = stream.get_extra_info("socket")
+        self.origin = origin
+        self.open = 0
+        self.left = 0
+        self.limit = limit
+        self.heard = monotonic()
+        self.dead = False
+
+    @property
+    def full(self) -> bool:
+        """Whether it has no room for another stream."""
+        return not self.dead and self.open + self.left >= self.limit
+
+    def came(self) -> None:
+        """Note that bytes came."""
+        self.heard = monotonic()
+
+    def cut(self) -> None:
+        """End it, from any thread; whoever reads from it hears of that at once."""
+        self.dead = True
+        cut(self._socket)
+
+
+def cut(sock: Any) -> None:  # noqa: ANN401 - as its event loop wraps it
+    """Shut a socket down, of whatever event loop it is: none of them notices but by reading."""
+    # Closed already; there is no way to do it to asyncio's or trio's own objects that suits all.
+    with suppress(OSError, ValueError), socket.socket(fileno=os.dup(sock.fileno())) as twin:
+        twin.shutdown(socket.SHUT_RDWR)
+
+
+class Opening:
+    """What a request's ``trace`` extension tells: the connection that was made, the server's limit.
+
+    Attributes:
+        limit: How many streams the server allows on one connection; None if it has not said.
+        turn: The request's turn, if it is sent aside.
+    """
+
+    def __init__(self) -> None:
+        self.limit: int | None = None
+        self.turn: Turn | None = None
+        self._stream: Any = None
+
+    async def atrace(self, name: str, info: dict[str, Any]) -> None:
+        """Be the ``trace`` extension of an asynchronous request."""
+        self.trace(name, info)
+
+    def trace(self, name: str, info: dict[str, Any]) -> None:
+        """Take note of what httpcore does for a request."""
+        if self.turn is not None:
+            self.turn.hear(name)
+        if name.endswith(_OPENED):
+            self._stream = info["return_value"]
+            if self.turn is not None and self.turn.over:
+                cut(self._stream.get_extra_info("socket"))
+        elif name.endswith(_SETTINGS):
+            changed = info["return_value"].changed_settings.get(_MAX_CONCURRENT_STREAMS)
+            self.limit = self.limit if changed is None else changed.new_value
+
+    def made(self) -> Any:  # noqa: ANN401 - httpcore's
+        """Return, once, the connection that was made, if one was."""
+        stream, self._stream = self._stream, None
+        return stream
+
+
+class Streams:
+    """The HTTP/2 connections of one client.
+
+    Attributes:
+        cuts: How many were cut that httpcore may not have noticed yet.
+    """
+
+    def __init__(self) -> None:
+        self.cuts = 0
+        self._lock = threading.Lock()
+        self._connections: WeakKeyDictionary[Any, Multiplexed] = WeakKeyDictionary()
+        self._turns: defaultdict[tuple[str, str, int], Turns] = defaultdict(Turns)
+        self._sending: Counter[tuple[str, str, int]] = Counter()
+        self._warned = False
+
+    def join(self, response: Any, limit: int | None) -> Multiplexed | None:  # noqa: ANN401 - the client's own
+        """Note that a source reads this response; None if it is not of HTTP/2."""
+        if not is_http2(response):
+            return None
+        with self._lock:
+            stream = response.extensions["network_stream"]
+            found = self._known(stream, response.request.url, limit)
+            found.open += 1
+            found.heard = monotonic()
+        return found
+
+    def _known(self, stream: Any, url: Any, limit: int | None) -> Multiplexed:  # noqa: ANN401
+        found = self._connections.get(stream)
+        if found is None:
+            found = self._connections[stream] = Multiplexed(stream, _origin(url), _MOST)
+        if limit is not None:
+            found.limit = min(limit, _MOST)
+        return found
+
+    def leave(self, connection: Multiplexed, *, ended: bool, silent: float | None = None) -> bool:
+        """Note that a source is done with its stream; say whether the connection was cut meanwhile.
+
+        Args:
+            connection: What `join` returned.
+            ended: Whether the stream is at its end, at the server too.
+            silent: The seconds that nothing came for, if the source leaves for that.
+        """
+        with self._lock:
+            connection.open -= 1
+            if connection.dead:
+                return True
+            if ended:
+                return False
+            unheard = silent is not None and monotonic() - connection.heard >= silent
+            if unheard or not self._is_used(connection):
+                self._cut(connection)
+                return True
+            connection.left += 1
+            return False
+
+    def _is_used(self, connection: Multiplexed) -> bool:
+        """Say whether a source reads from it, or may be about to."""
+        return connection.open > 0 or self._sending[connection.origin] > 0
+
+    def unanswered(self, url: Any, opening: Opening, since: float) -> None:  # noqa: ANN401
+        """Note that a request to this URL, made at this time, got no answer.
+
+        A connection is cut over which nothing came since, or which nobody else uses; on any other
+        the request may have left a stream behind.
+        """
+        with self._lock:
+            made = opening.made()
+            if made is not None and made not in self._connections:
+                self._unanswered_over(made, url, opening)
+            for connection in self._to(url):
+                if connection.heard < since or not self._is_used(connection):
+                    self._cut(connection)
+                else:
+                    connection.left += 1
+
+    def _unanswered_over(self, stream: Any, url: Any, opening: Opening) -> None:  # noqa: ANN401
+        """Note a new connection over which nothing came yet, to be cut, but not if others wait."""
+        tls = stream.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() == "h2":
+            self._known(stream, url, opening.limit).heard = -math.inf
+        elif opening.turn is not None:  # else whoever sends has seen to it
+            cut(stream.get_extra_info("socket"))
+
+    def break_off(self, connection: Multiplexed) -> None:
+        """Cut a connection that is of no use to anybody any more."""
+        with self._lock:
+            if not connection.dead:
+                self._cut(connection)
+
+    def exhausted(self, url: Any) -> bool:  # noqa: ANN401 - the library's own
+        """Note that no request to this URL can be sent; say whether one may be now."""
+        with self._lock:
+            connections = list(self._to(url))
+            for connection in connections:
+                self._cut(connection)
+            return bool(connections)
+
+    def sending(self, url: Any, change: int) -> None:  # noqa: ANN401 - the library's own
+        """Note that one more request to this URL is under way, or one fewer."""
+        with self._lock:
+            self._sending[_origin(url)] += change
+
+    def turns(self, url: Any) -> Turns:  # noqa: ANN401 - the library's own
+        """Return the turns at the server of this URL."""
+        with self._lock:
+            return self._turns[_origin(url)]
+
+    def limit_reached(self, url: Any) -> int | None:  # noqa: ANN401 - the library's own
+        """Return the limit for which a request to this URL has to wait, if it has to."""
+        with self._lock:
+            return next((each.limit for each in self._to(url) if each.full), None)
+
+    def _to(self, url: Any) -> Iterator[Multiplexed]:  # noqa: ANN401
+        origin = _origin(url)
+        for connection in list(self._connections.values()):
+            if connection.origin == origin and not connection.dead:
+                yield connection
+
+    def make_room(self, url: Any) -> None:  # noqa: ANN401 - the library's own
+        """Cut the connection to this URL if what was left behind uses its limit up."""
+        if not self._connections:
+            return
+        with self._lock:
+            for connection in self._to(url):
+                if connection.full and connection.left:
+                    self._warn(connection)
+                    self._cut(connection)
+
+    def _warn(self, connection: Multiplexed) -> None:
+        if not self._warned:
+            self._warned = True
+            with suppress(Exception):  # of a logger's own
+                _logger.warning(_WARNING, connection.left, connection.limit)
+
+    def _cut(self, connection: Multiplexed) -> None:
+        self.cuts += 1
+        connection.cut()
+
+    def noticed(self) -> bool:
+        """Say whether a request may have failed of a connection that was cut, and forget one."""
+        with self._lock:
+            if not self.cuts:
+                return False
+            self.cuts -= 1
+            return True
+
+
+class StreamSlot:
+    """A source's place among the streams of its client; over HTTP/1.1 it does nothing.
+
+    Args:
+        client: The client, which may be other sources' too.
+        own: Whether it is the source's own, which speaks HTTP/1.1.
+    """
+
+    def __init__(self, client: Any, *, own: bool = False) -> None:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+        self._streams = streams_of(client)
+        self._may_be_http2 = not own and own_library_of(client) is not None
+        self._opening = Opening()
+        self._began = 0.0
+        self._url: Any = None
+        self._sending: Any = None
+        self.connection: Multiplexed | None = None
+        self._response: Any = None
+        self._ended = False
+        self._behind: tuple[Multiplexed, Any] | None = None
+
+    def begin(self) -> Opening:
+        """Note that an attempt begins; return what is to hear of its connection."""
+        self._opening, self._began, self._url = Opening(), monotonic(), None
+        return self._opening
+
+    def sending(self, request: Any) -> Any:  # noqa: ANN401 - the client's own
+        """Note that a request goes out; it is under way until its stream is `answered`, or `over`.
+
+        Returns:
+            A response, once, by which httpcore is to `notice` a cut: one that this source left
+            behind on a connection that was cut since. None if there is none.
+        """
+        self.over()
+        self._url = request.url
+        self._streams.make_room(request.url)
+        behind = self._behind
+        if behind is not None and behind[0].dead:
+            self._behind = None
+        self._sending = request.url
+        self._streams.sending(request.url, 1)
+        return behind[1] if behind is not None and self._behind is None else None
+
+    @contextmanager
+    def until_answered(self) -> Generator[None]:
+        """Note that nothing is under way if an attempt fails within the block."""
+        try:
+            yield
+        except BaseException:
+            self.over()
+            raise
+
+    def over(self) -> None:
+        """Note that nothing is under way."""
+        url, self._sending = self._sending, None
+        if url is not None:
+            self._streams.sending(url, -1)
+
+    def turn(self, request: Any) -> Turn | None:  # noqa: ANN401 - the client's own
+        """Return the turn of a request that a thread sends; None if it need not take one."""
+        if not (self._may_be_http2 and may_be_http2()):
+            return None
+        turns = self._streams.turns(request.url)
+        self._opening.turn = None if turns.needed is False else Turn(turns)
+        return self._opening.turn
+
+    def answered(self, response: Any) -> Multiplexed | None:  # noqa: ANN401 - the client's own
+        """Take the place that a response with a stream has; None if it is not of HTTP/2."""
+        self.connection = self._streams.join(response, self._opening.limit)
+        self._response = response if self.connection is not None else None
+        self._ended = False
+        self.over()
+        return self.connection
+
+    def ended(self) -> None:
+        """Note that the body is at its end."""
+        self._ended = True
+
+    def left(self, error: Exception | None, idle: float | None) -> bool:
+        """Give the place up; say whether httpcore is to `notice` that the connection was cut.
+
+        Args:
+            error: What ended the reading; None if it was this side.
+            idle: The seconds that a read may take.
+        """
+        self.over()
+        connection, self.connection = self.connection, None
+        response, self._response = self._response, None
+        if connection is None:
+            return False
+        kind = type(error).__name__
+        if error is not None and is_disorder(error):
+            self._streams.break_off(connection)
+        ended = self._ended or kind == "RemoteProtocolError"  # at the server, too
+        late = kind == "ReadTimeout"
+        cut = self._streams.leave(connection, ended=ended, silent=idle if late else None)
+        self._behind = None if cut else (connection, response)
+        return cut
+
+    def sent(self, response: Any) -> None:  # noqa: ANN401 - the client's own
+        """Note that a request was answered: httpcore knows of all that was cut before."""
+        self._streams.cuts = 0
+        self._streams.turns(self._url).needed = is_http2(response)
+
+    def unanswered(self, *, late: bool) -> str:
+        """Note that a request got no answer; return what there is to say of it.
+
+        Args:
+            late: Whether its time was over, and not this side lost interest.
+        """
+        if self._url is None:
+            return ""
+        limit = self._streams.limit_reached(self._url)
+        if limit is not None:
+            return _ALL_IN_USE.format(limit)
+        since = self._began if late else -math.inf
+        self._streams.unanswered(self._url, self._opening, since)
+        return ""
+
+    def may_repeat(self, request: Any, error: Exception) -> bool:  # noqa: ANN401 - the client's own
+        """Say whether a request failed of a connection that had been cut, and is sent again."""
+        kinds = library_of(request)
+        again = request.method in IDEMPOTENT_METHODS
+        if isinstance(error, kinds.TimeoutException | kinds.ConnectError):
+            return False
+        if _NO_ROOM in str(error) or is_disorder(error):
+            return self._streams.exhausted(request.url) and again
+        return again and self._streams.noticed()
+
+
+_of_clients: Final[WeakKeyDictionary[Any, Streams]] = WeakKeyDictionary()
+_making: Final = threading.Lock()
+
+
+def streams_of(client: Any) -> Streams:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+    """Return the HTTP/2 connections of a client, which may be one of several sources."""
+    if own_library_of(client) is None:
+        return Streams()
+    with _making:
+        return _of_clients.setdefault(client, Streams())
+
+
+def _origin(url: Any) -> tuple[str, str, int]:  # noqa: ANN401 - a library's own
+    return url.scheme, url.host, url.port or DEFAULT_PORTS.get(url.scheme, 0)

@@ -1,0 +1,1 @@
+"""Every decision about a stream; no I/O, no clock."""

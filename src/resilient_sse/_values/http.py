@@ -1,0 +1,13 @@
+"""Facts of HTTP that more than one place goes by."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
+"""Those that ask for nothing but an answer (RFC 9110 9.2.1, and the QUERY method)."""
+
+IDEMPOTENT_METHODS: Final = SAFE_METHODS | {"PUT", "DELETE"}
+"""Those of which two do no more than one (RFC 9110 9.2.2): they may be sent again."""

@@ -1,0 +1,1 @@
+"""``resilient-sse check``: is this server fit for clients that reconnect?"""

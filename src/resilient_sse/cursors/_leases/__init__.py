@@ -1,0 +1,1 @@
+"""Which replica of a program reads which stream."""

@@ -1,0 +1,225 @@
+"""One request and its response over HTTP/1.1, without I/O: bytes to send, bytes received.
+
+h11 is for the heads, a framing for the body. The transports carry the bytes; whatever more than one
+of them has to know about HTTP is here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+
+import h11
+
+from resilient_sse._values.http import DEFAULT_PORTS, IDEMPOTENT_METHODS
+from resilient_sse._values.library import Library, library_of
+from resilient_sse._values.redact import redact_text
+from resilient_sse.transports._framing import framing_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resilient_sse._values.library import Request, Response
+    from resilient_sse.transports._framing import Framing
+
+__all__ = ["BodyBase", "Origin", "RequestExchange", "Stream", "origin_of"]
+
+_MOST_HEAD: Final = 100 * 1024  # bytes, as in httpcore
+BODY_EXTENSION: Final = "resilient_sse.body"
+"""The body of a response, as our transports made it, among the response's extensions."""
+
+_SWITCHING_PROTOCOLS: Final = 101
+
+
+class Origin(NamedTuple):
+    """Where a request goes, whom a certificate must name there, and whose client sends it."""
+
+    scheme: str
+    host: str
+    port: int
+    server_name: str
+    library: Library
+
+
+def origin_of(request: Request) -> Origin:
+    """Return the origin of a request.
+
+    Raises:
+        httpx.UnsupportedProtocol: If the URL is not of HTTP.
+    """
+    url, library = request.url, library_of(request)
+    if url.scheme not in DEFAULT_PORTS:
+        raise library.UnsupportedProtocol(
+            f"the URL must begin with http:// or https://, not {url.scheme}://"
+        )
+    # A zone is written behind a percent sign that is quoted (RFC 6874), and no certificate has one.
+    host = url.raw_host.decode("ascii").replace("%25", "%", 1)
+    server_name = request.extensions.get("sni_hostname") or host.partition("%")[0]
+    port = url.port or DEFAULT_PORTS[url.scheme]
+    return Origin(url.scheme, host, port, server_name, library)
+
+
+class RequestExchange:
+    """What to send for a request, and what came back up to the body.
+
+    Raises:
+        httpx.LocalProtocolError: From what makes bytes to send: HTTP does not allow it.
+        httpx.RemoteProtocolError: From `receive`: it is no HTTP.
+
+    Attributes:
+        request: The request.
+        library: That of the client that sends it.
+        in_memory: Whether all of the request's body is.
+        answered: Whether the head of the response is complete.
+        rest: What came after that.
+    """
+
+    def __init__(self, request: Request, library: Library) -> None:
+        self.request = request
+        self.library = library
+        self.in_memory = isinstance(request.stream, library.ByteStream)
+        self.rest = b""
+        self._heard = False
+        self._http: Any = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD)
+        self._head: Any = None
+        self.answered = False
+
+    def begin(self) -> bytes:
+        """Return the request's head."""
+        request = self.request
+        target = request.extensions.get("target", request.url.raw_path)
+        return self._send(
+            h11.Request, method=request.method, target=target, headers=request.headers.raw
+        )
+
+    def part(self, data: bytes) -> bytes:
+        """Return a part of the request's body as it is sent."""
+        return self._send(h11.Data, data=data)
+
+    def end(self) -> bytes:
+        """Return what ends the request."""
+        return self._send(h11.EndOfMessage)
+
+    def _send(self, kind: Callable[..., Any], **fields: Any) -> bytes:  # noqa: ANN401 - h11's
+        try:
+            sent: bytes | None = self._http.send(kind(**fields))
+        except h11.LocalProtocolError as error:
+            raise self.library.LocalProtocolError(str(error)) from error
+        return sent or b""
+
+    def receive(self, data: bytes) -> None:
+        """Take what came from the connection, ``b""`` for its end."""
+        if not data:
+            why = "Server disconnected without sending a response."
+            raise self.library.RemoteProtocolError(why)
+        self._heard = True
+        self._http.receive_data(data)
+        try:
+            while not isinstance(event := self._http.next_event(), type):
+                if isinstance(event, h11.Response) or _switches(event):
+                    self._head, self.answered = event, True
+                    self.rest = self._http.trailing_data[0]
+                    return
+        except h11.RemoteProtocolError as error:
+            raise self.library.RemoteProtocolError(redact_text(str(error))) from None
+
+    def may_repeat(self, error: BaseException) -> bool:
+        """Say whether to send it again after a kept connection broke over which it was sent.
+
+        The server may have closed that in the same moment (RFC 9112 9.3.1). It is sent again if the
+        server has not begun to answer, and if that does no harm and is possible (RFC 9110 9.2.2).
+        """
+        broke = isinstance(error, (self.library.ReadError, self.library.RemoteProtocolError))
+        possible = self.in_memory and self.request.method in IDEMPOTENT_METHODS
+        return broke and possible and not self._heard
+
+    def framing(self) -> Framing:
+        """Choose the framing of the response's body."""
+        head = self._head
+        method = self.request.method.upper().encode()
+        framing = framing_of(method, head.status_code, [*head.headers])
+        if self._http.our_state is not h11.DONE:  # one side said ``Connection: close``
+            framing.reusable = False
+        return framing
+
+    def response(self, body: Any, stream: Stream) -> Response:  # noqa: ANN401 - of either kind
+        """Make the response."""
+        head = self._head
+        return self.library.Response(
+            head.status_code,
+            headers=head.headers.raw_items(),
+            stream=body,
+            extensions={
+                "http_version": b"HTTP/" + head.http_version,
+                "reason_phrase": head.reason,
+                "network_stream": stream,
+                BODY_EXTENSION: body,
+            },
+        )
+
+
+def _switches(event: h11.Event) -> bool:
+    """Say whether an interim response is the last that is HTTP."""
+    return (
+        isinstance(event, h11.InformationalResponse) and event.status_code == _SWITCHING_PROTOCOLS
+    )
+
+
+class Stream(Protocol):
+    """What a body needs of its connection."""
+
+    def abort(self) -> None:
+        """Close the connection at once; a read that is pending elsewhere fails."""
+
+
+S = TypeVar("S", bound=Stream)
+
+
+class BodyBase(Generic[S]):
+    """What the body of a response knows, but for how to read it."""
+
+    def __init__(self, exchange: RequestExchange, stream: S, release: Callable[[S], None]) -> None:
+        """Make the body.
+
+        Args:
+            exchange: The request that it answers, and the head of that answer.
+            stream: The connection that it is read from.
+            release: Called with the connection when another request can be sent over it.
+        """
+        request = self._request = exchange.request
+        self._library = exchange.library
+        self._timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
+        self._stream = stream
+        self._framing = exchange.framing()
+        self._release = release
+        self._closed = False
+
+    def abort(self) -> None:
+        """Close the connection at once; a read that is pending elsewhere fails."""
+        self._stream.abort()
+
+    def _broken_by(self, error: BaseException) -> None:
+        """Close the connection, which is in no known state; the error learns of its request."""
+        self._abandon()
+        if isinstance(error, self._library.RequestError):
+            error.request = self._request
+
+    def _check_end(self) -> None:
+        """Raise what was wrong with a body that has been read to its end, if anything was."""
+        if self._framing.error:
+            self._abandon()
+            raise self._library.RemoteProtocolError(self._framing.error, request=self._request)
+
+    def _abandon(self) -> None:
+        """Close the connection, here and now, once for all."""
+        self._closed = True
+        self._stream.abort()
+
+    def _let_go(self) -> bool:
+        """Release the connection if it can be used again; return whether to close it instead."""
+        if self._closed:
+            return False
+        self._closed = True
+        if self._framing.open or not self._framing.reusable:
+            return True
+        self._release(self._stream)
+        return False

@@ -1,0 +1,129 @@
+"""How another thread interrupts the connection of a blocking source, also while it is opened.
+
+A thread that waits in a system call cannot be cancelled; only its socket can be shut down under it.
+Our own transport knows of an `InterruptHandle`: it asks how much time is left, and says what it
+connects, from the first moment on. Of httpx's transport only the ``trace`` extension tells
+anything: there the time limit needs a timer, a thread that shuts the socket down.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from resilient_sse._values.library import library_of
+from resilient_sse.transports._sockets import shut_down
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+_EXTENSION: Final = "resilient_sse.interrupt"
+_OPENED: Final = (".connect_tcp.complete", ".start_tls.complete")
+
+
+class Abortable(Protocol):
+    """What can be ended from another thread."""
+
+    def abort(self) -> None:
+        """End it, from any thread; a read that is pending in another one fails."""
+
+
+class InterruptHandle:
+    """The connection under way, whatever it is at the moment, to be cut from another thread.
+
+    Args:
+        interrupted: Says whether this side wants it to end.
+    """
+
+    def __init__(self, interrupted: Callable[[], bool]) -> None:
+        self._interrupted = interrupted
+        self._abort: Callable[[], None] | None = None
+        self._until: float | None = None
+        self._timer: threading.Timer | None = None
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """The extensions of a request by which a transport learns of this handle."""
+        return {_EXTENSION: self, "trace": self._trace}
+
+    def covers(self, connection: Abortable) -> None:
+        """Take note of what is to be aborted from now on."""
+        self._abort = connection.abort
+        if self._interrupted():  # whoever interrupted did not know of this connection
+            connection.abort()
+
+    def covers_response(self, response: Any) -> None:  # noqa: ANN401 - the client's own
+        """Take note of the connection of a response, whatever transport it came from."""
+        stream = response.extensions.get("network_stream")
+        if stream is not None:
+            self._abort = _abort_of(stream)
+
+    def _trace(self, name: str, info: dict[str, Any]) -> None:
+        """Take note of what httpx's transport does; this is a request's ``trace`` extension."""
+        if self._timer is None and self._until is not None:
+            self._timer = self._start_timer(self._until - monotonic())
+        if name.endswith(_OPENED):
+            self._abort = _abort_of(info["return_value"])
+            if self._interrupted() or self._late:  # whoever interrupted did not know
+                self.interrupt()
+
+    def interrupt(self) -> None:
+        """Abort the connection, if there is one."""
+        if self._abort is not None:
+            self._abort()
+
+    @contextmanager
+    def deadline(self, seconds: float) -> Generator[None]:
+        """Have whatever is opened within the block end after some seconds."""
+        self._abort = None
+        self._until = monotonic() + seconds
+        try:
+            yield
+        except BaseException:
+            self._abort = None  # there is nothing to abort, and it holds what failed
+            raise
+        finally:
+            self._until = None
+            timer, self._timer = self._timer, None
+            if timer is not None:
+                timer.cancel()
+                timer.join()
+
+    @property
+    def time_left(self) -> float | None:
+        """The seconds up to the deadline; None without one."""
+        return None if self._until is None else self._until - monotonic()
+
+    def overdue(self, error: Exception) -> bool:
+        """Say whether the deadline explains an error better than the error does.
+
+        One from before the request was sent says more: that it was not.
+        """
+        http = library_of(error)
+        not_sent = (http.ConnectError, http.ConnectTimeout, http.PoolTimeout)
+        return self._late and not isinstance(error, not_sent)
+
+    @property
+    def _late(self) -> bool:
+        return self._until is not None and monotonic() >= self._until
+
+    def _start_timer(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(seconds, self.interrupt)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+
+def interrupt_of(request: Any) -> InterruptHandle | None:  # noqa: ANN401 - of any client
+    """Return the handle that a request was given, if it was."""
+    handle: InterruptHandle | None = request.extensions.get(_EXTENSION)
+    return handle
+
+
+def _abort_of(stream: Any) -> Callable[[], None]:  # noqa: ANN401 - httpcore's, or our own
+    """Find out how to end a connection."""
+    abort: Callable[[], None] | None = getattr(stream, "abort", None)
+    return abort or partial(shut_down, stream.get_extra_info("socket"))

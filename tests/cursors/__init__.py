@@ -1,0 +1,1 @@
+"""Cursor stores, leases and groups."""

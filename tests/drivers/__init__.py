@@ -1,0 +1,1 @@
+"""What the drivers add: calls, ends, forks, security."""

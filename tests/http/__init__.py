@@ -1,0 +1,1 @@
+"""What is HTTP about a stream."""

@@ -1,0 +1,1 @@
+"""What is said: values, errors, what a traceback shows."""
