@@ -123,7 +123,7 @@ def test_a_connection_that_nobody_waits_for_is_cut() -> None:
                 return SimpleNamespace(fileno=lambda: -1)
 
         opening.trace("connection.connect_tcp.complete", {"return_value": Stream()})
-        assert asked == ["socket"]
+        assert asked == ["socket", "socket"]
 
 
 def test_disorder_is_told_from_faults_of_a_request() -> None:

@@ -117,12 +117,14 @@ def mcp_app() -> Any:
             return str(len(self.events))
 
         async def replay_events_after(self, last_event_id: str, send_callback: Any) -> str | None:
+            """Send what came meanwhile as well: the server forwards only what comes after this."""
             position = int(last_event_id)
             stream = self.events[position - 1][0]
-            later = list(enumerate(self.events[position:], position + 1))
-            for number, (stream_id, message) in later:
+            while position < len(self.events):
+                stream_id, message = self.events[position]
+                position += 1
                 if stream_id == stream and message is not None:
-                    await send_callback(EventMessage(message, str(number)))
+                    await send_callback(EventMessage(message, str(position)))
             return stream
 
     server = MCPServer("counter")

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from resilient_sse._http.disorder import is_disorder
+from resilient_sse._http.shared_tls import share_tls
 from resilient_sse._http.turns import Turn, Turns, is_http2, may_be_http2
 from resilient_sse._values.http import DEFAULT_PORTS, IDEMPOTENT_METHODS
 from resilient_sse._values.library import library_of, own_library_of
@@ -123,6 +124,8 @@ class Opening:
             self.turn.hear(name)
         if name.endswith(_OPENED):
             self._stream = info["return_value"]
+            if self.turn is not None:  # others may get the connection, in threads of theirs
+                share_tls(self._stream)
             if self.turn is not None and self.turn.over:
                 cut(self._stream.get_extra_info("socket"))
         elif name.endswith(_SETTINGS):
@@ -165,6 +168,7 @@ class Streams:
         found = self._connections.get(stream)
         if found is None:
             found = self._connections[stream] = Multiplexed(stream, _origin(url), _MOST)
+            share_tls(stream)  # that a request of the program's own may have made
         if limit is not None:
             found.limit = min(limit, _MOST)
         return found
