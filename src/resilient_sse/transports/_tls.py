@@ -153,6 +153,16 @@ class TLS:
         if self._keep is not None and pieces:  # with the first bytes at the latest it is there
             self._keep(self.object)
             self._keep = None
+            if not self.ended:
+                self._free_buffer()
+
+    def _free_buffer(self) -> None:
+        """Free the 16 KB that OpenSSL holds since a ticket came, to answer with.
+
+        It would with the next write, but a stream has none. A write of nothing sends nothing.
+        """
+        with self._noting_the_end():
+            self.object.write(b"")
 
     @contextmanager
     def _noting_the_end(self) -> Generator[None]:
