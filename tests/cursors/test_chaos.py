@@ -19,7 +19,14 @@ import pytest
 
 from tests.support.postgresql_server import PostgreSQLServer, needs_postgresql
 from tests.support.redis_server import RedisServer, needs_redis
-from tests.support.replica_world import PROGRAM, Line, Replica, lines_of, wait_until_handled
+from tests.support.replica_world import (
+    PROGRAM,
+    Line,
+    Replica,
+    end_of,
+    lines_of,
+    wait_until_handled,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,14 +60,14 @@ class World:
         """Start one."""
         return Replica(self.engine.url, self.log, TTL, self.urls)
 
-    def reading(self) -> list[Replica]:
-        """Those that handled something a moment ago."""
-        recent = {line.pid for line in lines_of(self.log)[-STREAMS:]}
+    def reading(self, begin: int) -> list[Replica]:
+        """Those that handled something a moment ago, and not before this place in the log."""
+        recent = {line.pid for line in lines_of(self.log, begin)[-STREAMS:]}
         return [replica for replica in self.replicas if replica.pid in recent]
 
-    def let_happen(self, kind: str) -> None:
-        """One fault, and its end."""
-        victim = self.chance.choice(self.reading())
+    def let_happen(self, kind: str, begin: int) -> None:
+        """One fault to one that is `reading`, and its end."""
+        victim = self.chance.choice(self.reading(begin))
         if kind == "engine":
             self.engine.kill()
             time.sleep(self.chance.uniform(0, TTL))
@@ -95,11 +102,11 @@ def late(lines: list[Line]) -> list[Line]:
     return found
 
 
-def wait_until_current(log: Path, server: HistoryServer, urls: list[str]) -> None:
+def wait_until_current(log: Path, begin: int, server: HistoryServer, urls: list[str]) -> None:
     """Wait until no reader has a backlog: who is cut off then would handle it again, at once."""
     deadline = time.monotonic() + 30
     newest = int(server.history[-1].id)
-    while {line.url for line in lines_of(log) if int(line.event_id) >= newest} != set(urls):
+    while {each.url for each in lines_of(log, begin) if int(each.event_id) >= newest} != set(urls):
         assert time.monotonic() < deadline, "a stream stands still"
         time.sleep(0.05)
     time.sleep(0.2)
@@ -138,9 +145,10 @@ def test_no_event_is_lost(
         publisher.start()
         try:
             for number in range(FAULTS):
+                begin = end_of(log)
                 wait_until_handled(log, 20 * STREAMS)
-                wait_until_current(log, sse_history, urls)
-                world.let_happen(KINDS[number % len(KINDS)])
+                wait_until_current(log, begin, sse_history, urls)
+                world.let_happen(KINDS[number % len(KINDS)], begin)
         finally:
             over.set()
             publisher.join()
