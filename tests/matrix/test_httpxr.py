@@ -145,7 +145,7 @@ def test_live_events_on_asyncio() -> None:
 def test_silence_on_asyncio() -> None:
     """``idle_timeout`` holds."""
     with World(Stack("asyncio", "httpxr")) as world:
-        got = world.run(Connection(ONE, ending=Ending.SILENCE), Connection(TWO), idle_timeout=0.1)
+        got = world.run(Connection(ONE, ending=Ending.SILENCE), Connection(TWO), idle_timeout=0.5)
     assert got.data == ["one", "two"]
     assert got.kinds == ["idle", "ended"]
 

@@ -106,7 +106,7 @@ def _fresh(request: Any, _attempt: Attempt) -> Any:
 def test_time_limits_of_another_request(world: World) -> None:
     """They hold for what it returns, too."""
     script = [endless_headers(), Connection(ONE, ending=Ending.SILENCE)]
-    limits: dict[str, Any] = {"connect_timeout": 0.3, "idle_timeout": 0.3}
+    limits: dict[str, Any] = {"connect_timeout": 0.6, "idle_timeout": 0.6}
     got = world.run(*script, prepare_request=_fresh, **limits)
     assert got.data == ["one"]
     assert got.kinds == ["timeout", "idle"]

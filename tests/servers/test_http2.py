@@ -52,7 +52,7 @@ def soon(_failure: object) -> float:
     return 0.1
 
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.thorough]
+pytestmark = [pytest.mark.timeout(100 + DROPS // 5), pytest.mark.thorough]
 
 
 class Server:
@@ -120,7 +120,7 @@ def library(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=RUNTIMES)
 def stage(request: pytest.FixtureRequest, library: str) -> Stage:
     """Every runtime with either library."""
-    return Stage(request.param, library)
+    return Stage(request.param, library, patience=20 + DROPS / 10)
 
 
 @pytest.mark.parametrize("others", [0, 9], ids=["alone", "among ten"])
@@ -130,7 +130,7 @@ def test_drops_leave_no_more_than_the_limit_behind(
     """Every event once, on all; and nothing is open once all have left."""
     url, most = f"https://127.0.0.1:{server.port}/events", [0]
     dropping = Reader(url, events=DROPS, reconnect_every=1)
-    quiet = [Reader(url, events=60) for _ in range(others)]
+    quiet = [Reader(url, events=DROPS * 6 // 10) for _ in range(others)]
 
     def watch() -> None:
         while not dropping.done:
@@ -139,7 +139,8 @@ def test_drops_leave_no_more_than_the_limit_behind(
 
     stage.run(dropping, *quiet, then=watch)
     assert all(reader.exact for reader in (dropping, *quiet))
-    assert [len(reader.ids) for reader in (dropping, *quiet)] == [DROPS, *[60] * others]
+    assert len(dropping.ids) == DROPS
+    assert [len(reader.ids) for reader in quiet] == [DROPS * 6 // 10] * others
     eventually(lambda: server.open_streams() == 0)
     assert max(most) <= 100 + others
 

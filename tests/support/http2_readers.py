@@ -114,11 +114,18 @@ class Reader:
 
 
 class Stage:
-    """A runtime and a library: where readers share one client that speaks HTTP/2."""
+    """A runtime and a library: where readers share one client that speaks HTTP/2.
 
-    def __init__(self, runtime: str, library: str) -> None:
+    Args:
+        runtime: One of `RUNTIMES`.
+        library: Whose client it is.
+        patience: For how many seconds threads may read.
+    """
+
+    def __init__(self, runtime: str, library: str, patience: float = 20) -> None:
         self.runtime = runtime
         self.library = library
+        self._patience = patience
 
     def client(self) -> Any:
         """Make a client."""
@@ -159,6 +166,6 @@ class Stage:
                 thread.start()
             then()
             for thread in threads:
-                thread.join(20)
+                thread.join(self._patience)
                 assert not thread.is_alive()
             return client.get(last).status_code if last else 0
