@@ -101,7 +101,8 @@ def _decoder(data: dict[str, Any], path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel(
         "times as fast as httpx-sse, median of the variants\n"
-        "large: resilient_sse (line: from the worst to the best); small: the others, the best named"
+        "large: resilient_sse (line: from the worst to the best)\n"
+        "small: the others, the best named"
     )
     _save(figure, path)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # What a reader of a signature can do nothing with.
-PRIVATE = re.compile(r"\b_[A-Z][A-Z_]+\b|&lt;object object|object at 0x")
+PRIVATE = re.compile(r"(?<![\w./])_[A-Za-z]\w*|&lt;object object|object at 0x")
 STARS = 'data-md-component="source"'
 # Material's own page for what was not found, and what each page takes from the site.
 OF_THE_THEME = {"404.html"}

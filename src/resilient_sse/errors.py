@@ -2,17 +2,17 @@
 
 ```
 SSEError(httpx.TransportError)
-├── ResponseError      .response, .status_code, .body (an excerpt)
+├── ResponseError      .response, .status_code, .body
 │   ├── StatusError
 │   └── ContentTypeError
-├── StreamEnded        .excerpt: how a body without any event began
-├── EventFailure       .event: by which the server said that it failed
+├── StreamEnded        .excerpt
+├── EventFailure       .event
 ├── IdleTimeout
 ├── EventTooLarge      .limit
 ├── UnsafeRetry        .method, .failure
 ├── GapError           .event
 ├── CursorError        .key
-└── GiveUpError        .failure, .failures, .url, .last_event_id; __cause__ is the last error
+└── GiveUpError        .failure, .failures, .url, .last_event_id
 ```
 
 `GiveUpError` is what a consumer of a source catches, and `CursorError` if it has a cursor store.

@@ -44,8 +44,9 @@ def names_on(page: Path) -> list[str]:
 
 def _documented(name: str, options: dict[str, Any]) -> list[str]:
     """List what mkdocstrings shows for a name: itself, or the members if it is a module."""
-    parent, _, last = name.rpartition(".")
-    if hasattr(importlib.import_module(parent), last) and not _is_module(name):
+    if not _is_module(name):
+        parent, _, last = name.rpartition(".")
+        assert hasattr(importlib.import_module(parent), last), f"there is no {name}"
         return [last]
     module = importlib.import_module(name)
     members: list[str] = options.get("members", getattr(module, "__all__", []))

@@ -67,7 +67,7 @@ def test_workflows_call_make() -> None:
     commands = [step["run"] for workflow in WORKFLOWS for step in steps(workflow) if "run" in step]
     made = [command.split()[1] for command in commands if command.startswith("make ")]
 
-    assert {"check", "test", "release-check"} <= set(made)
+    assert {"check", "docs", "test", "release-check"} <= set(made)
     assert set(made) - {"${{"} <= targets
     assert not [command for command in commands if re.search(r"pytest|ruff|mypy", command)]
 
@@ -93,6 +93,24 @@ def test_a_release_is_checked_first_and_names_no_index() -> None:
     assert "make release-check" in text
     assert "attest-sbom" in text
     assert jobs["publish"]["permissions"] == {"id-token": "write"}
+
+
+def test_the_site_is_published_at_no_placeholder() -> None:
+    """What ``make docs`` built is published once pyproject.toml says where it belongs."""
+    jobs = parsed(".github/workflows/pages.yml")["jobs"]
+    place = next(step["run"] for step in jobs["build"]["steps"] if step.get("id") == "place")
+    told: dict[str, Any] = tomllib.loads(read("pyproject.toml"))["tool"]["hatch"]["metadata"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", place.replace('>> "$GITHUB_OUTPUT"', "")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == f"site={told['hooks']['custom']['site']}\n"
+    assert "!contains(needs.build.outputs.site, '.invalid')" in jobs["publish"]["if"]
+    assert "https:" not in read(".github/workflows/pages.yml")
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)

@@ -198,7 +198,7 @@ class SSEDecoder:
 
         Returns:
             The event that the rest is, if it has data. After that the decoder is as after any
-            block, and a second call finds nothing.
+                block, and a second call finds nothing.
 
         Raises:
             EventTooLarge: If the block with the ending of its last line is larger than

@@ -35,7 +35,7 @@ else:
 R_co = TypeVar("R_co", covariant=True)
 
 
-class _Streaming(Protocol[R_co]):
+class StreamingClient(Protocol[R_co]):
     """A blocking client: httpx's, httpx2's or httpxr's."""
 
     def stream(self, *args: Any, **kwargs: Any) -> AbstractContextManager[R_co]:  # noqa: ANN401 - as in httpx
@@ -43,7 +43,7 @@ class _Streaming(Protocol[R_co]):
         ...
 
 
-class _AsyncStreaming(Protocol[R_co]):
+class AsyncStreamingClient(Protocol[R_co]):
     """An asynchronous client: httpx's, httpx2's or httpxr's."""
 
     def stream(self, *args: Any, **kwargs: Any) -> AbstractAsyncContextManager[R_co]:  # noqa: ANN401 - as in httpx
@@ -111,7 +111,7 @@ class EventSource(Generic[R]):
 
 @contextmanager
 def connect_sse(
-    client: _Streaming[R],
+    client: StreamingClient[R],
     method: str,
     url: Any,  # noqa: ANN401 - what the client takes: text or its own URL
     *,
@@ -149,7 +149,7 @@ def connect_sse(
 
 @asynccontextmanager
 async def aconnect_sse(
-    client: _AsyncStreaming[R],
+    client: AsyncStreamingClient[R],
     method: str,
     url: Any,  # noqa: ANN401
     *,

@@ -1,7 +1,7 @@
 """The test kit: servers that misbehave on cue, hooks that record, policies that do not wait.
 
-It is what this library tests itself with. Nothing in it knows the clients, so it serves to test
-any SSE client.
+This library tests itself with the kit. Nothing in it knows the clients, so it serves to test any
+SSE client.
 
 The names are imported when they are first used: pytest loads the plug-in of this package early,
 and importing more than that would cost time and hide the library from coverage.

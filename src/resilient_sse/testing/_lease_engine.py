@@ -27,7 +27,7 @@ class MemoryLeaseEngine:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, MemoryGroup] = {}
 
     def __call__(self, name: str, *, ttl: float = 10.0) -> MemoryLeases:
         """Make the server of another replica.
@@ -36,7 +36,7 @@ class MemoryLeaseEngine:
             name: The group.
             ttl: Seconds that a lease lasts.
         """
-        return MemoryLeases(self._groups.setdefault(name, _Group(self._clock)), name, ttl)
+        return MemoryLeases(self._groups.setdefault(name, MemoryGroup(self._clock)), name, ttl)
 
     def forget(self) -> None:
         """Come back empty, as an engine does that had not written anything to its disk."""
@@ -44,7 +44,7 @@ class MemoryLeaseEngine:
             group.forget()
 
 
-class _Group:
+class MemoryGroup:
     """What the engine has of one group."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -79,7 +79,7 @@ class _Group:
 class MemoryLeases:
     """The `LeaseServer` of one replica; `MemoryLeaseEngine` makes it."""
 
-    def __init__(self, group: _Group, name: str, ttl: float) -> None:
+    def __init__(self, group: MemoryGroup, name: str, ttl: float) -> None:
         self.name: str = name
         self.ttl: float = ttl
         self.owner: str = uuid.uuid4().hex

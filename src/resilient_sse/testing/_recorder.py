@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder"]
 
-_E = TypeVar("_E", bound="LifecycleEvent")
+E = TypeVar("E", bound="LifecycleEvent")
 
 
 class Recorder:
@@ -45,7 +45,7 @@ class Recorder:
         """The names of the events' classes, in order."""
         return [type(event).__name__ for event in self._events]
 
-    def of(self, kind: type[_E]) -> list[_E]:
+    def of(self, kind: type[E]) -> list[E]:
         """The events of this class, in order."""
         return [event for event in self.events if isinstance(event, kind)]
 
@@ -53,7 +53,7 @@ class Recorder:
         """Forget what happened so far."""
         self._events.clear()
 
-    def wait_for(self, kind: type[_E], timeout: float = 5.0, *, count: int = 1) -> _E:
+    def wait_for(self, kind: type[E], timeout: float = 5.0, *, count: int = 1) -> E:
         """Wait until there are ``count`` events of this class, and return the last of these.
 
         It blocks the thread; in an event loop use ``anyio.to_thread.run_sync``.

@@ -33,7 +33,7 @@ _LOOK: Final = 0.02  # at what a transaction may have saved: it tells nobody
 _CURSOR_POLICY: Final = ExponentialBackoff(wait_initial=0.1, wait_max=1.0)
 
 
-class _Leased(Source[C]):
+class Leased(Source[C]):
     """What both kinds of source under a lease share.
 
     Args:
@@ -84,7 +84,7 @@ class _Leased(Source[C]):
 
     def _enter(self) -> None:
         reader = self._held.reader
-        if isinstance(reader, _Leased) and not reader._left:  # noqa: SLF001 - one of us
+        if isinstance(reader, Leased) and not reader._left:  # noqa: SLF001 - one of us
             msg = f"under the lease {self._held.name!r} one source at a time may read"
             raise RuntimeError(msg)
         super()._enter()
@@ -102,7 +102,7 @@ class _Leased(Source[C]):
         return checked
 
 
-class LeasedSource(_Leased[AsyncHTTPClient], ReconnectingEventSource):
+class LeasedSource(Leased[AsyncHTTPClient], ReconnectingEventSource):
     """A source that raises `LeaseLost` instead of delivering without its lease."""
 
     async def __aenter__(self) -> Self:
@@ -124,7 +124,7 @@ class LeasedSource(_Leased[AsyncHTTPClient], ReconnectingEventSource):
             await super()._make_room()
 
 
-class SyncLeasedSource(_Leased[HTTPClient], SyncReconnectingEventSource):
+class SyncLeasedSource(Leased[HTTPClient], SyncReconnectingEventSource):
     """The blocking twin of `LeasedSource`."""
 
     def __enter__(self) -> Self:

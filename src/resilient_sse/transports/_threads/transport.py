@@ -89,8 +89,8 @@ class SyncTransport(BlockingTransport):
             request: A request of httpx or of httpx2, as the response is then.
 
         Raises:
-            httpx.TransportError: What the library's own transport raises in the same situation.
-            httpx2.TransportError: The same for a request of httpx2.
+            httpx.TransportError: What the library's own transport raises in the same situation;
+                for a request of httpx2 it is one of httpx2.
         """
         origin, handle = origin_of(request), interrupt_of(request)
         release = functools.partial(self._release, origin)
