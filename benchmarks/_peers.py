@@ -1,6 +1,8 @@
 """The clients that are compared, each as a function that reads so many events from a URL.
 
-All of them are given the same work: iterate events, count them, leave after the last one.
+All of them are given the same work: iterate events, count them, leave after the last one. What to
+trust is loaded once, as a program would, and given to whoever would load it for every client: that
+takes 20 ms, which is 20 µs for each of a thousand events.
 """
 
 from __future__ import annotations
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DROPS", "PEERS"]
 
-# A program loads the certificates once, not for every stream; our own default does so by itself.
 _CONTEXT = httpx.create_ssl_context()
 _NO_LIMIT = httpx.Limits(max_connections=None)
 
@@ -73,7 +74,7 @@ def source_blocking(url: str, count: int) -> None:
 
 async def source_httpx(url: str, count: int) -> None:
     """Our source on httpx's own transport, as for a client that is passed in."""
-    async with httpx.AsyncClient(limits=_NO_LIMIT) as client:
+    async with httpx.AsyncClient(verify=_CONTEXT, limits=_NO_LIMIT) as client:
         await source(url, count, client)
 
 
@@ -109,7 +110,7 @@ async def decoder_loop(url: str, count: int) -> None:
 async def httpx_sse_on_httpx(url: str, count: int) -> None:
     """httpx-sse."""
     async with (
-        httpx.AsyncClient(timeout=None) as client,  # noqa: S113 - streams are quiet at times
+        httpx.AsyncClient(timeout=None, verify=_CONTEXT) as client,  # noqa: S113 - streams are quiet at times
         httpx_sse.aconnect_sse(client, "GET", url) as connection,
     ):
         await _count(connection.aiter_sse(), count)
@@ -118,7 +119,7 @@ async def httpx_sse_on_httpx(url: str, count: int) -> None:
 def httpx_sse_blocking(url: str, count: int) -> None:
     """httpx-sse, blocking."""
     with (
-        httpx.Client(timeout=None) as client,  # noqa: S113 - streams are quiet at times
+        httpx.Client(timeout=None, verify=_CONTEXT) as client,  # noqa: S113 - streams are quiet at times
         httpx_sse.connect_sse(client, "GET", url) as connection,
     ):
         _count_blocking(connection.iter_sse(), count)
@@ -128,7 +129,10 @@ async def httpx2_sse(url: str, count: int) -> None:
     """httpx2's own."""
     import httpx2  # noqa: PLC0415 - a peer
 
-    async with httpx2.AsyncClient(timeout=None) as client, client.sse(url) as connection:
+    async with (
+        httpx2.AsyncClient(timeout=None, verify=_CONTEXT) as client,
+        client.sse(url) as connection,
+    ):
         await _count(connection, count)
 
 
@@ -137,7 +141,10 @@ def httpxr_blocking(url: str, count: int) -> None:
     import httpxr  # noqa: PLC0415 - a peer
     from httpxr.sse import connect_sse  # noqa: PLC0415 - a peer
 
-    with httpxr.Client(timeout=None) as client, connect_sse(client, "GET", url) as connection:
+    with (
+        httpxr.Client(timeout=None, verify=_CONTEXT) as client,
+        connect_sse(client, "GET", url) as connection,
+    ):
         _count_blocking(connection.iter_sse(), count)
 
 
