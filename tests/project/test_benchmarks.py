@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
-from benchmarks import _report, _results
+import pytest
+
+from benchmarks import _parts, _report, _results
+from benchmarks._event_server import EVENT, flushed
+from benchmarks._parts import Workload, serving
+from benchmarks._peers import dial
+from benchmarks._server import HEAD, LAST
 from benchmarks._targets import DECODER
+from benchmarks._tls_peers import DROPS_OVER_TLS, PEERS_OVER_TLS, TRUSTING
+from benchmarks._unread import Unread
 from benchmarks._workloads import workloads
+from benchmarks.end_to_end import cpu_per_event, drop_to_request
 from resilient_sse._decoding.sse import SSEDecoder
 
 if TYPE_CHECKING:
@@ -51,3 +61,78 @@ def test_a_table_for_results_of_any_size() -> None:
     """Medians and quartiles hold for a single round too."""
     assert _results.spread([4.0]) == (4.0, 4.0, 4.0)
     assert _results.spread([5.0, 1.0, 3.0, 2.0, 4.0]) == (2.0, 3.0, 4.0)
+
+
+# -- What is measured end to end -------------------------------------------------------------
+
+
+@pytest.fixture
+def anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the tests, and the servers, on every core."""
+
+    def leave(cores: list[int], process: int = 0) -> None:
+        del cores, process
+
+    monkeypatch.setattr(_parts, "pin", leave)
+
+
+@pytest.mark.usefixtures("anywhere")
+@pytest.mark.parametrize("part", ["each", "tls-each"])
+def test_every_read_has_one_event(part: str) -> None:
+    """The server writes the next when the last was read, on whichever core it is."""
+    with serving(part) as address, dial(f"{address}/each?n=300", TRUSTING) as sock:
+        reads = list(iter(lambda: sock.recv(65536), b""))
+    assert reads == [HEAD, *[EVENT] * 300, LAST]
+
+
+def test_every_event_is_written_by_itself() -> None:
+    """As of a server that flushes: a system call, which this kind of socket keeps apart."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with here, there:
+        flushed(here, 5)
+        here.close()
+        assert list(iter(lambda: there.recv(65536), b"")) == [EVENT] * 5
+
+
+def test_what_the_other_end_has_yet_to_read() -> None:
+    """Some until it is read, whoever has acknowledged it; an error when nobody can read it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        reader = socket.create_connection(listening.getsockname())
+        writer, _ = listening.accept()
+    unread = Unread(writer)
+    with writer, reader:
+        assert not unread
+        writer.sendall(b"ab")
+        assert unread
+        assert reader.recv(1) == b"a"
+        assert unread
+        assert reader.recv(1) == b"b"
+        _wait_until_read(unread)
+        writer.sendall(b"c")
+        reader.close()
+        with pytest.raises(OSError, match="not connected"):
+            _wait_until_read(unread)
+    unread.close()
+
+
+def _wait_until_read(unread: Unread) -> None:
+    while unread:  # the system acknowledges when it likes
+        continue
+
+
+@pytest.mark.usefixtures("anywhere")
+@pytest.mark.parametrize("name", PEERS_OVER_TLS)
+def test_every_client_reads_over_tls(name: str) -> None:
+    """None is left out, and all trust the server."""
+    walls: dict[str, list[float]] = {}
+    with serving("tls-burst") as address:
+        assert cpu_per_event(address, Workload("/burst?n={}", 50, 1), walls, name)
+    assert list(walls) == [name]
+
+
+@pytest.mark.usefixtures("anywhere")
+@pytest.mark.parametrize("name", DROPS_OVER_TLS)
+def test_every_client_comes_back_over_tls(name: str) -> None:
+    """What is measured is the time between the end of a connection and the next request."""
+    with serving("tls-drop") as address:
+        assert drop_to_request(address, 4, name)
