@@ -14,9 +14,9 @@ import time
 
 import stamina
 
-from benchmarks import _plots, _report, _results, decoder, end_to_end, event
+from benchmarks import _parts, _plots, _report, _results, decoder, end_to_end, event
 
-PARTS = ("event", "decoder", *end_to_end.PARTS)
+PARTS = ("event", "decoder", *_parts.PARTS)
 
 
 def _run(part: str, *, quick: bool, rounds: int | None) -> object:
@@ -24,7 +24,7 @@ def _run(part: str, *, quick: bool, rounds: int | None) -> object:
         return event.measure()
     if part == "decoder":
         return decoder.measure(quick=quick, rounds=rounds)
-    with end_to_end.serving(part) as address:
+    with _parts.serving(part) as address:
         return end_to_end.measure(part, address, quick=quick, rounds=rounds)
 
 

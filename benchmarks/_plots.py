@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 
+from benchmarks._parts import TLS
 from benchmarks._report import TITLES
 from benchmarks._results import spread
 from benchmarks.decoder import OURS, ratios
@@ -39,7 +40,6 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-_NOT_PEERS = ("bare decoder loop", "bare socket")
 
 
 def draw(results: dict[str, Any], folder: Path = IMAGES) -> None:
@@ -54,11 +54,10 @@ def draw(results: dict[str, Any], folder: Path = IMAGES) -> None:
                 "µs of CPU per event",
                 folder / "performance-events.svg",
             )
-        if "drop" in results:
-            drop = results["drop"]["data"]["drop_ms"]
-            _bars(
-                {"from drop to next request": drop}, "milliseconds", folder / "performance-drop.svg"
-            )
+        titles = {"drop": "from drop to next request", f"{TLS}drop": "over TLS"}
+        drops = {titles[p]: results[p]["data"]["drop_ms"] for p in titles if p in results}
+        if drops:
+            _bars(drops, "milliseconds", folder / "performance-drop.svg")
         if "many" in results:
             data = results["many"]["data"]
             named = {
@@ -126,7 +125,7 @@ def _panel(axes: Axes, title: str, clients: dict[str, list[float]]) -> None:
     ordered = sorted(clients.items(), key=lambda item: spread(item[1]).middle)
     for row, (name, values) in enumerate(ordered):
         low, middle, high = spread(values)
-        colour = _LIMIT if name in _NOT_PEERS else _OURS if name.startswith(OURS) else _PEERS
+        colour = _LIMIT if name.startswith("bare ") else _OURS if name.startswith(OURS) else _PEERS
         axes.barh(row, middle, color=colour, height=0.7)
         axes.plot([low, high], [row, row], color=_INK, linewidth=1.5)
     axes.set_yticks(range(len(ordered)), [name for name, _ in ordered], fontsize=8)

@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from time import perf_counter
+from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 __all__ = ["EVENTS", "Server"]
@@ -71,7 +72,7 @@ def burst(count: int) -> bytes:
 class Server(asyncio.Protocol):
     """One connection; requests are taken as they come, without a body."""
 
-    gaps: list[float]
+    gaps: ClassVar[list[float]] = []
     dropped_at: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -157,7 +158,6 @@ class Server(asyncio.Protocol):
 async def main() -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
-    Server.gaps = []
     server = await loop.create_server(Server, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     over = asyncio.Event()

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["AGAINST", "DECODER", "DECODER_WORST", "MEMORY_KB", "OVERHEAD", "Aim", "Target"]
+__all__ = [
+    "AGAINST",
+    "DECODER",
+    "DECODER_WORST",
+    "MEMORY_KB",
+    "OVERHEAD",
+    "Aim",
+    "Target",
+    "is_blocking",
+]
 
 
 class Target(NamedTuple):
@@ -22,6 +31,10 @@ class Target(NamedTuple):
     def missed(self) -> str:
         """What is said if it is missed."""
         return f"missed: {self.why}" if self.why else "missed"
+
+    def says(self, value: float) -> str:
+        """Say whether it is reached by what is the better the greater it is."""
+        return "met" if value >= self.value else self.missed
 
 
 DECODER = {
@@ -72,45 +85,89 @@ _QUEUE = "a batch goes through the queue that single events are taken from"
 OVERHEAD = {
     ("backlog", "resilient_sse"): Target(1.35, _ONE_STEP),
     ("backlog", "resilient_sse batches()"): Target(1.10),
+    ("backlog", "resilient_sse blocking"): Target(1.35),
     ("burst", "resilient_sse"): Target(1.10, _ONE_STEP),
     ("burst", "resilient_sse batches()"): Target(1.10, _QUEUE),
+    ("burst", "resilient_sse blocking"): Target(1.10),
+    ("each", "resilient_sse"): Target(1.10),
+    ("each", "resilient_sse batches()"): Target(1.10),
+    ("each", "resilient_sse blocking"): Target(1.10),
     ("paced", "resilient_sse"): Target(1.10, _WAKING),
     ("paced", "resilient_sse batches()"): Target(1.10, _WAKING),
+    ("paced", "resilient_sse blocking"): Target(1.10),
     ("json", "resilient_sse batches()"): Target(1.10),
 }
 """How many times the CPU of a bare decoder loop a client may need: by part and client."""
 
 
 class Aim(NamedTuple):
-    """What is to be reached beside httpx-sse.
+    """What is to be reached beside the other clients.
+
+    Each client is compared with its like: one of asyncio with another of asyncio, one that blocks
+    with another that blocks.
 
     Attributes:
         part: The part of the results.
         figure: What is measured, as the part names it.
         client: Ours.
         title: How the page names it.
-        target: How many times better than httpx-sse.
+        target: How many times better than httpx-sse; None if it is only shown.
+        ahead: The same beside launchdarkly.
     """
 
     part: str
     figure: str
     client: str
     title: str
-    target: Target
+    target: Target | None = None
+    ahead: Target | None = None
+
+    @property
+    def baseline(self) -> str:
+        """Its like of httpx-sse."""
+        return "httpx-sse blocking" if is_blocking(self.client) else "httpx-sse"
+
+    @property
+    def rival(self) -> str:
+        """Its like of launchdarkly."""
+        return "launchdarkly blocking" if is_blocking(self.client) else "launchdarkly async"
 
 
+def is_blocking(name: str) -> bool:
+    """Say whether a client blocks the thread that reads; node's does not."""
+    return name.endswith(" blocking") or name == "sseclient-py"
+
+
+_CPU, _OURS, _IN_THREADS = "cpu_us", "resilient_sse", "resilient_sse blocking"
+_BATCHES, _ON_AIOHTTP = "resilient_sse batches()", "resilient_sse + aiohttp"
+_TIMES, _AHEAD = Target(3.5), Target(1.0)
 AGAINST = (
-    Aim("backlog", "cpu_us", "resilient_sse", "backlog, event by event", Target(3.2)),
-    Aim("backlog", "cpu_us", "resilient_sse batches()", "backlog, `batches()`", Target(4.0)),
-    Aim("backlog", "cpu_us", "resilient_sse blocking", "backlog, blocking", Target(4.2)),
-    Aim("burst", "cpu_us", "resilient_sse", "burst", Target(3.5)),
-    Aim("burst", "cpu_us", "resilient_sse + aiohttp", "burst on `aiohttp`", Target(8.0, _AIOHTTP)),
-    Aim("paced", "cpu_us", "resilient_sse", "paced", Target(3.5, _LOOP)),
-    Aim("many", "event_us", "resilient_sse", "an event on quiet streams", Target(1.6)),
-    Aim("many", "open_us", "resilient_sse", "opening one of a thousand", Target(3.0, _OPENING)),
-    Aim("drop", "drop_ms", "resilient_sse", "drop to next request", Target(2.0, _DROP)),
+    Aim("backlog", _CPU, _OURS, "backlog, event by event", Target(3.2)),
+    Aim("backlog", _CPU, _BATCHES, "backlog, `batches()`", Target(4.0)),
+    Aim("backlog", _CPU, _IN_THREADS, "backlog, blocking", Target(4.2)),
+    Aim("burst", _CPU, _OURS, "burst", _TIMES, _AHEAD),
+    Aim("burst", _CPU, _IN_THREADS, "burst, blocking", _TIMES, _AHEAD),
+    Aim("burst", _CPU, _ON_AIOHTTP, "burst on `aiohttp`", Target(8.0, _AIOHTTP)),
+    Aim("each", _CPU, _OURS, "one event per read", _TIMES, _AHEAD),
+    Aim("each", _CPU, _IN_THREADS, "one event per read, blocking", _TIMES, _AHEAD),
+    Aim("flushed", _CPU, _OURS, "flushed per event"),
+    Aim("flushed", _CPU, _IN_THREADS, "flushed per event, blocking"),
+    Aim("paced", _CPU, _OURS, "paced", Target(3.5, _LOOP), _AHEAD),
+    Aim("paced", _CPU, _IN_THREADS, "paced, blocking", _TIMES, _AHEAD),
+    Aim("many", "event_us", _OURS, "an event on quiet streams", Target(1.6)),
+    Aim("many", "open_us", _OURS, "opening one of a thousand", Target(3.0, _OPENING)),
+    Aim("drop", "drop_ms", _OURS, "drop to next request", Target(2.0, _DROP)),
+    Aim("drop", "drop_ms", _IN_THREADS, "drop to next request, blocking", Target(2.0)),
+    Aim("tls-backlog", _CPU, _OURS, "backlog over TLS"),
+    Aim("tls-backlog", _CPU, _IN_THREADS, "backlog over TLS, blocking"),
+    Aim("tls-burst", _CPU, _OURS, "burst over TLS"),
+    Aim("tls-burst", _CPU, _IN_THREADS, "burst over TLS, blocking"),
+    Aim("tls-each", _CPU, _OURS, "one event per read over TLS"),
+    Aim("tls-each", _CPU, _IN_THREADS, "one event per read over TLS, blocking"),
+    Aim("tls-drop", "drop_ms", _OURS, "drop to next request over TLS", Target(3.0)),
+    Aim("tls-drop", "drop_ms", _IN_THREADS, "drop to next request over TLS, blocking", Target(3.0)),
 )
-"""How many times better than httpx-sse we are to be."""
+"""How many times better than the others we are to be."""
 
 MEMORY_KB = 20
 """The most memory a quiet stream is to take."""

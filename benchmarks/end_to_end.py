@@ -6,13 +6,13 @@ The server is a process of its own, on a core of its own; the clients share the 
 events come one by one, both are on that one: neither works while the other does, and what a
 virtual machine takes to wake a core that sleeps would be most of what is measured. The clients take
 turns, in another order each time, so that what the machine does meanwhile hits all of them. CPU
-time is that of the client's process, user and system.
+time is that of the client's process, user and system. The parts that begin with ``tls-`` are the
+others over TLS 1.3.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import random
 import shutil
@@ -22,64 +22,30 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import stamina
 
-from benchmarks._machine import CLIENT, SERVER, pin
+from benchmarks._drops import DROPS
 from benchmarks._many import CLIENTS, OVER_TLS
-from benchmarks._peers import DROPS, PEERS
+from benchmarks._parts import PARTS, TLS, WORKLOADS, serving
+from benchmarks._peers import PEERS
 from benchmarks._results import spread
+from benchmarks._tls_peers import DROPS_OVER_TLS, PEERS_OVER_TLS, TRUSTING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-__all__ = ["PARTS", "WORKLOADS", "main", "measure"]
+    from benchmarks._parts import Workload
+
+__all__ = ["main", "measure"]
 
 Results = dict[str, list[float]]
 
 
-class Workload(NamedTuple):
-    """What is read.
-
-    Attributes:
-        path: Of the server, with a place for the number of events.
-        events: How many.
-        rounds: How often, without the first.
-    """
-
-    path: str
-    events: int
-    rounds: int
-
-
-# Runs of some 40 ms differ by a factor of two and more, those of 400 ms by a tenth.
-WORKLOADS = {
-    "backlog": Workload("/blocks/tokens?n={}", 250_000, 7),
-    "burst": Workload("/burst?n={}", 30_000, 9),
-    "paced": Workload("/paced?n={}&rate=2000", 1_000, 15),
-    "json": Workload("/blocks/json?n={}", 40_000, 7),
-}
-PARTS = (*WORKLOADS, "drop", "many", "tls")
-ONE_BY_ONE = frozenset({"paced", "drop"})
 NODE = "node's eventsource"
 _NODE_PROGRAM = Path(__file__).parent / "_node.mjs"
-
-
-@contextlib.contextmanager
-def serving(part: str) -> Iterator[str]:
-    """Run the server for a part; yield its address."""
-    server_of = "_tls_server" if part == "tls" else "_server"
-    command = [sys.executable, "-m", f"benchmarks.{server_of}"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        pin(CLIENT if part in ONE_BY_ONE else SERVER, server.pid)
-        pin(CLIENT)
-        scheme = "https" if part == "tls" else "http"
-        yield f"{scheme}://127.0.0.1:{int(server.stdout.readline())}"
-        server.stdin.close()
 
 
 def take_turns(names: list[str], rounds: int, measure: Callable[[str], float | None]) -> Results:
@@ -111,7 +77,8 @@ def cpu_per_event(address: str, workload: Workload, walls: Results, name: str) -
         return _node(url, workload.events, walls)
     began, began_at = process_time(), perf_counter()
     try:
-        PEERS[name](url, workload.events)
+        peers = PEERS_OVER_TLS if url.startswith("https") else PEERS
+        peers[name](url, workload.events)
     except ImportError as error:
         print(f"  ({name} is left out: {error})")
         return None
@@ -139,11 +106,12 @@ def _node(url: str, count: int, walls: Results) -> float | None:
 def drop_to_request(address: str, count: int, name: str) -> float | None:
     """Measure the milliseconds from the end of a connection to the next request."""
     try:
-        DROPS[name](f"{address}/drop", count)
+        drops = DROPS_OVER_TLS if address.startswith("https") else DROPS
+        drops[name](f"{address}/drop", count)
     except ImportError as error:
         print(f"  ({name} is left out: {error})")
         return None
-    with urlopen(f"{address}/gaps") as answer:  # noqa: S310 - our own server
+    with urlopen(f"{address}/gaps", context=TRUSTING) as answer:  # noqa: S310 - our own server
         gaps: list[float] = json.load(answer)
     return median(gaps) * 1e3
 
@@ -178,9 +146,10 @@ def measure(
     part: str, address: str, *, quick: bool, rounds: int | None = None
 ) -> dict[str, Results]:
     """Measure one part: a dictionary of what was measured, client by client, round by round."""
-    if part == "drop":
+    if part.endswith("drop"):
+        names = [*(DROPS_OVER_TLS if part.startswith(TLS) else DROPS)]
         drops = partial(drop_to_request, address, 10 if quick else 40)
-        done = {"drop_ms": take_turns(list(DROPS), rounds or (2 if quick else 7), drops)}
+        done = {"drop_ms": take_turns(names, rounds or (2 if quick else 7), drops)}
     elif part in {"many", "tls"}:
         clients = OVER_TLS if part == "tls" else CLIENTS
         done = many(clients, address, 100 if quick else 1000, 3.0, rounds or (1 if quick else 3))
@@ -191,8 +160,10 @@ def measure(
         walls: Results = {}
         run = partial(cpu_per_event, address, workload, walls)
         turns = rounds or (2 if quick else workload.rounds)
-        done = {"cpu_us": take_turns([*PEERS, NODE], turns, run), "wall_us": walls}
-        done["wall_us"] = {name: values[1:] for name, values in walls.items()}
+        names = [*PEERS_OVER_TLS] if part.startswith(TLS) else [*PEERS, NODE]
+        done = {"cpu_us": take_turns(names, turns, run)}
+        if not part.startswith(TLS):  # there some have to wait for their connections to end
+            done["wall_us"] = {name: values[1:] for name, values in walls.items()}
     for what, results in done.items():
         name, _, unit = what.rpartition("_")
         show(f"{part}: {name}", unit, results)
