@@ -83,7 +83,7 @@ coverage: ## After test and test-servers with COVERAGE=--coverage: every branch 
 	@$(if $(shell command -v redis-server),,echo "Without redis-server: lines not run are no failure")
 
 .PHONY: soak-cursors
-soak-cursors: $(VENV)/.test ## Kill, stop and cut off programs hundreds of times (about an hour)
+soak-cursors: $(VENV)/.test ## Kill, stop and cut off programs hundreds of times (half an hour)
 	@echo "==> Killing programs at random moments"
 	@RESILIENT_SSE_KILLS=300 RESILIENT_SSE_FAULTS=200 $(BIN)/python -m pytest -s -v \
 		tests/cursors/test_exactly_once.py tests/cursors/test_chaos.py
