@@ -30,7 +30,6 @@ from resilient_sse.testing import (
     raw,
 )
 from resilient_sse.transports import AsyncioTransport, SyncTransport
-from resilient_sse.transports._asyncio.stream import _fail
 from tests.support import both
 from tests.support.both import of_the_library
 from tests.support.files import PEM
@@ -734,14 +733,6 @@ async def test_broken_tls_record() -> None:
             stream.data_received(b"\x17\x03\x03\x00\x20" + bytes(32))
             with pytest.raises(httpx.ReadError):
                 await anext(chunks)
-
-
-async def test_timer_that_comes_too_late() -> None:
-    """A timeout does nothing to a write that has just succeeded."""
-    done = asyncio.get_running_loop().create_future()
-    done.set_result(None)
-    _fail(done, httpx.WriteTimeout("too late"))
-    assert done.result() is None
 
 
 # -- Nothing stays behind ----------------------------------------------------------------------

@@ -24,7 +24,7 @@ import anyio
 from resilient_sse._http import body as _body
 from resilient_sse._http.request import limit_reads
 from resilient_sse._values.library import library_of
-from resilient_sse.transports._asyncio.round_trip import Body
+from resilient_sse.transports._body import Body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,7 +9,6 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from resilient_sse.transports._asyncio.immediate_future import ImmediateFuture
 from resilient_sse.transports._asyncio.receiver import Receiver
 from resilient_sse.transports._sockets import is_readable
 from resilient_sse.transports._tls import TLS, Sessions
@@ -51,21 +50,9 @@ class AsyncioStream(Receiver):
             raise self._library.WriteError(self._broken or "the other end closed the connection")
         self._transport.write(buffer if self._tls is None else self._tls.encrypt(buffer))
         if self._writing is not None:
-            late = self._library.WriteTimeout("the write timed out")
-            await self._wait(self._writing, timeout, late)
-
-    async def _wait(
-        self, waiter: asyncio.Future[None], seconds: float | None, error: Exception
-    ) -> None:
-        """Wait, once in the life of a connection, with a timer of its own."""
-        if seconds is None:
-            await waiter
-            return
-        timer = self._loop.call_later(seconds, _fail, waiter, error)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
+            sent, _ = await asyncio.wait([self._writing], timeout=timeout)
+            if not sent:
+                raise self._library.WriteTimeout("the write timed out")
 
     def pause_writing(self) -> None:
         """Note that the other end does not take what is written; called by asyncio."""
@@ -74,7 +61,7 @@ class AsyncioStream(Receiver):
     def resume_writing(self) -> None:
         """Note that all has been sent; called by asyncio."""
         writing, self._writing = self._writing, None
-        if writing is not None and not writing.done():
+        if writing is not None:
             writing.set_result(None)
 
     # -- TLS -----------------------------------------------------------------------------------
@@ -99,17 +86,17 @@ class AsyncioStream(Receiver):
             httpx.ConnectTimeout: It took too long.
         """
         tls = self._tls = TLS(ssl_context, server_hostname, sessions or Sessions())
-        self._reading = ImmediateFuture(loop=self._loop)
         tls.shake_hands()
         self._transport.write(tls.to_send())
         try:
-            late = self._library.ConnectTimeout(f"no TLS connection within {timeout} s")
-            await self._wait(self._reading, timeout, late)
+            await self.wait(timeout)
+        except self._library.ReadTimeout as error:
+            self.abort()
+            late = f"no TLS connection within {timeout} s"
+            raise self._library.ConnectTimeout(late) from error
         except BaseException:
             self.abort()
             raise
-        finally:
-            self._reading = None
         if not tls.established:
             self.abort()
             cause = tls.error or self._cause
@@ -173,8 +160,3 @@ class AsyncioStream(Receiver):
             address: Any = self._transport.get_extra_info(_ADDRESSES[info])
             return address if isinstance(address, str) else address[:2]
         return self._transport.get_extra_info("socket") if info == "socket" else None
-
-
-def _fail(waiter: asyncio.Future[None], error: Exception) -> None:
-    if not waiter.done():
-        waiter.set_exception(error)
