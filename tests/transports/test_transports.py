@@ -735,6 +735,36 @@ async def test_broken_tls_record() -> None:
                 await anext(chunks)
 
 
+async def test_a_write_after_others_that_were_given_up() -> None:
+    """It waits for the other end anew, whatever became of those before."""
+    taken, served = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await taken.wait()
+        while await reader.read(65536):
+            pass
+        writer.close()
+        await writer.wait_closed()
+        served.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        async with (
+            _client(AsyncioTransport(), timeout=5) as client,
+            client.stream("GET", _url(listener.sockets[0])) as response,
+        ):
+            stream = response.extensions["network_stream"]
+            with pytest.raises(httpx.WriteTimeout):
+                await stream.write(b"x" * 20_000_000, timeout=0.05)
+            with anyio.move_on_after(0.05) as scope:
+                await stream.write(b"y")
+            assert scope.cancelled_caught
+            taken.set()
+            await stream.write(b"z", timeout=20)
+        await served.wait()
+
+
 # -- Nothing stays behind ----------------------------------------------------------------------
 
 
