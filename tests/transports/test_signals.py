@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
+from math import inf
 from typing import Any
 
 import pytest
@@ -128,6 +130,18 @@ def test_it_begins_anew_in_a_forked_child() -> None:
         lock.notify_all()
     watchdog.unwatch([reader])
     eventually(lambda: set(watchers()) <= others)
+
+
+def test_it_holds_nothing_while_it_rests() -> None:
+    """What nobody else holds any more is gone at once, though its thread looks much later."""
+    watchdog, reader = Watchdog(), Reader(600.0, time.monotonic() + 600)
+    gone = weakref.ref(reader)
+    watchdog.watch(reader, 600.0)
+    eventually(lambda: watchdog._awake_at < inf)
+    del reader
+    assert gone() is None
+    watchdog.unwatch([])
+    assert watchdog._thread is None
 
 
 def test_its_thread_has_ended_when_nothing_is_left_to_watch() -> None:

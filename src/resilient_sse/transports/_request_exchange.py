@@ -123,7 +123,8 @@ class RequestExchange:
         self._http.receive_data(data)
         try:
             while not isinstance(event := self._http.next_event(), type):
-                if isinstance(event, h11.Response) or _switches(event):
+                # An interim response is followed by another one, unless it is the last of HTTP.
+                if isinstance(event, h11.Response) or event.status_code == _SWITCHING_PROTOCOLS:
                     self._head, self.answered = event, True
                     self.rest = self._http.trailing_data[0]
                     return
@@ -163,10 +164,3 @@ class RequestExchange:
                 BODY_EXTENSION: body,
             },
         )
-
-
-def _switches(event: h11.Event) -> bool:
-    """Say whether an interim response is the last that is HTTP."""
-    return (
-        isinstance(event, h11.InformationalResponse) and event.status_code == _SWITCHING_PROTOCOLS
-    )

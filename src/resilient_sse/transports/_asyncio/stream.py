@@ -132,11 +132,6 @@ class AsyncioStream(Receiver):
     # -- Looking inside ------------------------------------------------------------------------
 
     @property
-    def is_plain(self) -> bool:
-        """Whether there is no TLS."""
-        return self._tls is None
-
-    @property
     def usable(self) -> bool:
         """Whether another request can be sent: the connection is open and nothing is unread."""
         return (

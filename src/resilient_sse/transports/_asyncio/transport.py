@@ -66,7 +66,7 @@ class AsyncioTransport(TransportBase[AsyncioStream, asyncio.TimerHandle], AsyncT
             stream = kept or await self._dial(origin, within)
             self._streams.add(stream)
             try:
-                if origin.scheme == "https" and stream.is_plain:
+                if origin.scheme == "https" and kept is None:
                     context = self._context(origin.library)
                     await stream.start_tls(context, origin.server_name, within, self._sessions)
                 return await self._answer(exchange, stream)

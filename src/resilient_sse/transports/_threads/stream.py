@@ -238,11 +238,6 @@ class SyncStream:
     # -- Looking inside ------------------------------------------------------------------------
 
     @property
-    def is_plain(self) -> bool:
-        """Whether there is no TLS."""
-        return self._tls is None
-
-    @property
     def usable(self) -> bool:
         """Whether another request can be sent: the connection is open and nothing is unread."""
         return not self.get_extra_info("is_readable")

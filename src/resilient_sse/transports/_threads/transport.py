@@ -75,7 +75,7 @@ class SyncTransport(TransportBase[SyncStream, float], BlockingTransport):
             stream = kept or self._connect(origin, handle, limit)
             try:
                 handle.covers(stream.abort)
-                if origin.scheme == "https" and stream.is_plain:
+                if origin.scheme == "https" and kept is None:
                     context, within = self._context(origin.library), limit("connect")
                     stream.start_tls(context, origin.server_name, within, self._sessions)
                 return self._answer(exchange, stream, limit)

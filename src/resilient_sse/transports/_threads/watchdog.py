@@ -96,11 +96,10 @@ class Watchdog:
         with self._changed:
             if self._thread is not threading.current_thread():
                 return False
-            watched = list(self._watched)
-            if not watched:
+            if not self._watched:
                 self._thread = None
                 return False
-            pause = _pause(watched)
+            pause = _pause(list(self._watched))  # which nothing holds while this rests
             self._awake_at = monotonic() + pause
             self._changed.wait(pause)
         return True
@@ -119,7 +118,7 @@ def _pause(watched: list[Watched]) -> float:
     limits = (each.limit for each in watched)
     # While bytes are written there is no limit to speak of: it is not a number.
     shortest = min((limit for limit in limits if limit and limit > 0), default=_REST)
-    pending = min(each.reading_until for each in watched) - monotonic()
+    pending = min((each.reading_until for each in watched), default=math.inf) - monotonic()
     return max(0.0, min(shortest, pending, _REST)) + _GRACE
 
 
