@@ -86,8 +86,7 @@ class TLS:
     __slots__ = ("_incoming", "_keep", "_outgoing", "ended", "error", "established", "object")
 
     def __init__(self, context: ssl.SSLContext, hostname: str, sessions: Sessions) -> None:
-        self._keep: Callable[[ssl.SSLObject], None] | None
-        self._keep = partial(sessions.keep, context, hostname)
+        self._keep: Callable[..., None] | None = partial(sessions.keep, context, hostname)
         session = sessions.of(context, hostname)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()

@@ -7,9 +7,8 @@ begun.
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from resilient_sse._values.frames import without_locals
 from resilient_sse._values.library import BlockingTransport, kind_for
@@ -22,14 +21,9 @@ from resilient_sse.transports._threads.stream import SyncStream
 from resilient_sse.transports._threads.watchdog import watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from resilient_sse._values.library import Response
     from resilient_sse.transports._request_exchange import Origin
     from resilient_sse.transports._threads.interrupt import InterruptHandle
-
-    # How many seconds a step of a request may take; it raises if there are none left.
-    Limit: TypeAlias = Callable[[str], float | None]
 
 __all__ = ["SyncTransport"]
 
@@ -68,38 +62,44 @@ class SyncTransport(TransportBase[SyncStream, float], BlockingTransport):
                 for a request of httpx2 it is one of httpx2.
         """
         origin, handle = origin_of(request), interrupt_of(request)
-        limit = partial(handle.limit, request)
         kept = self._take_idle(origin)
         while True:
             exchange = RequestExchange(request, origin)
-            stream = kept or self._connect(origin, handle, limit)
+            stream = kept or self._connect(exchange, handle)
             try:
                 handle.covers(stream.abort)
                 if origin.scheme == "https" and kept is None:
-                    context, within = self._context(origin.library), limit("connect")
+                    context, within = (
+                        self._context(origin.library),
+                        handle.limit(request, "connect"),
+                    )
                     stream.start_tls(context, origin.server_name, within, self._sessions)
-                return self._answer(exchange, stream, limit)
+                return self._answer(exchange, stream, handle)
             except BaseException as error:
                 stream.close()
                 if kept is None or not exchange.may_repeat(error):
                     raise
             kept = None
 
-    def _connect(self, origin: Origin, handle: InterruptHandle, limit: Limit) -> SyncStream:
+    def _connect(self, exchange: RequestExchange, handle: InterruptHandle) -> SyncStream:
+        origin = exchange.origin
         dial = Dial(self._local_address, self._socket_options, origin.library)
         handle.covers(dial.abort)
-        stream = dial.connect(self._uds or (origin.host, origin.port), limit("connect"))
+        within = handle.limit(exchange.request, "connect")
+        stream = dial.connect(self._uds or (origin.host, origin.port), within)
         with self._lock:
             self._streams.add(stream)
         return stream
 
-    def _answer(self, exchange: RequestExchange, stream: SyncStream, limit: Limit) -> Response:
+    def _answer(
+        self, exchange: RequestExchange, stream: SyncStream, handle: InterruptHandle
+    ) -> Response:
         """Send a request, receive the head of its response, and leave the rest to the body."""
         library = exchange.library
         with suppress(library.WriteError):  # a server may answer before it has read everything
-            _send(exchange, stream, limit)
+            _send(exchange, stream, handle)
         while not exchange.answered:
-            exchange.receive(stream.receive(limit("read")))
+            exchange.receive(stream.receive(handle.limit(exchange.request, "read")))
         if exchange.rest:
             stream.unread(exchange.rest)
         body = kind_for(SyncBody, library.SyncByteStream)
@@ -150,10 +150,10 @@ class SyncTransport(TransportBase[SyncStream, float], BlockingTransport):
                 del self._idle[origin]
 
 
-def _send(exchange: RequestExchange, stream: SyncStream, limit: Limit) -> None:
+def _send(exchange: RequestExchange, stream: SyncStream, handle: InterruptHandle) -> None:
     ready = exchange.begin()
     if not exchange.in_memory:
         for chunk in exchange.body:
-            stream.write(ready, limit("write"))
+            stream.write(ready, handle.limit(exchange.request, "write"))
             ready = exchange.part(chunk)
-    stream.write(ready + exchange.end(), limit("write"))
+    stream.write(ready + exchange.end(), handle.limit(exchange.request, "write"))
