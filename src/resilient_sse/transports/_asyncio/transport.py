@@ -129,8 +129,9 @@ class AsyncioTransport(TransportBase[AsyncioStream, asyncio.TimerHandle], AsyncT
         options: dict[str, Any] = {}
         if self._local_address is not None:
             options["local_addr"] = (self._local_address, 0)
-        # A name may have several addresses, which asyncio tries side by side; not every loop can.
-        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(origin.host):
+        # Not an address, nor what ends in a number and so is no name (URL standard, 3.5).
+        named = ":" not in origin.host and not origin.host.rpartition(".")[2].isdecimal()
+        if named and isinstance(loop, asyncio.BaseEventLoop):  # other loops cannot do that
             options["happy_eyeballs_delay"] = _HEAD_START
         await loop.create_connection(lambda: stream, origin.host, origin.port, **options)
 
@@ -170,8 +171,3 @@ async def _send(exchange: RequestExchange, stream: AsyncioStream, seconds: float
             await stream.write(ready, seconds)
             ready = exchange.part(chunk)
     await stream.write(ready + exchange.end(), seconds)
-
-
-def _is_address(host: str) -> bool:
-    """Say whether it is an IP address; a name does not end in a number (URL standard, 3.5)."""
-    return ":" in host or host.rpartition(".")[2].isdecimal()
