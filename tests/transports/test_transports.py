@@ -765,6 +765,32 @@ async def test_a_write_after_others_that_were_given_up() -> None:
         await served.wait()
 
 
+async def test_what_was_written_goes_out_after_the_other_end_is_done() -> None:
+    """It may have said all that it has to say, and still read."""
+    received: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await reader.readexactly(1)
+        writer.write_eof()
+        count = 1
+        while data := await reader.read(65536):
+            count += len(data)
+        writer.close()
+        await writer.wait_closed()
+        received.set_result(count)
+
+    async with (
+        await asyncio.start_server(serve, "127.0.0.1", 0) as listener,
+        _client(AsyncioTransport(), timeout=5) as client,
+        client.stream("GET", _url(listener.sockets[0])) as response,
+    ):
+        stream = response.extensions["network_stream"]
+        await stream.write(b"x" * 20_000_000, timeout=20)
+        assert await received == 20_000_000
+
+
 # -- Nothing stays behind ----------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from resilient_sse._values.http import CLOSED_HERE, TOO_LATE
 from resilient_sse._values.library import HTTPX
 from resilient_sse.transports._asyncio.immediate_future import ImmediateFuture
 from resilient_sse.transports._sockets import RECEIVED_AT_ONCE, is_readable
@@ -39,15 +40,16 @@ class AsyncioStream(asyncio.Protocol):
     """
 
     __slots__ = (
-        "__weakref__", "_broken", "_cause", "_deadline", "_due", "_library", "_loop", "_over",
-        "_paused", "_reading", "_received", "_size", "_timer", "_tls", "_transport", "_writing",
-        "ready",
+        "__weakref__", "_broken", "_cause", "_deadline", "_due", "_library", "_loop", "_open",
+        "_over", "_paused", "_reading", "_received", "_size", "_timer", "_tls", "_transport",
+        "_writing", "ready",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, library: Library = HTTPX) -> None:
         self._loop = loop
         self._library = library
         self._transport: Any = None
+        self._open = False  # whether there is anything to abort, which asyncio allows only then
         self._tls: TLS | None = None
         self._writing: asyncio.Future[None] | None = None  # who waits to write, see `write`
         # What was received and is not read yet
@@ -140,7 +142,7 @@ class AsyncioStream(asyncio.Protocol):
         if self._deadline > self._loop.time():
             self._arm()
         else:
-            reading.set_exception(self._library.ReadTimeout("no bytes came in time"))
+            reading.set_exception(self._library.ReadTimeout(TOO_LATE))
 
     # -- Writing --------------------------------------------------------------------------------
 
@@ -194,14 +196,12 @@ class AsyncioStream(asyncio.Protocol):
         try:
             await self.wait(timeout)
         except self._library.ReadTimeout as error:
-            self.abort()
             late = f"no TLS connection within {timeout} s"
             raise self._library.ConnectTimeout(late) from error
-        except BaseException:
-            self.abort()
-            raise
+        finally:
+            if not tls.established:
+                self.abort()
         if not tls.established:
-            self.abort()
             cause = tls.error or self._cause
             why = str(cause or "the server left during the handshake")
             raise self._library.ConnectError(why) from cause
@@ -211,7 +211,7 @@ class AsyncioStream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
-        self._transport = transport
+        self._transport, self._open = transport, True
         with suppress(AttributeError):  # other event loops have it their way
             self._transport.max_size = RECEIVED_AT_ONCE
         # A write is over when all was handed to the system, as it is with httpx's own transport.
@@ -247,13 +247,13 @@ class AsyncioStream(asyncio.Protocol):
             self._transport.abort()
         return plain
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> None:
         """Note the end; asyncio then closes the socket."""
         self._end()
-        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end."""
+        self._open = False
         self._end(str(exc or ""), exc)
 
     def pause_writing(self) -> None:
@@ -276,8 +276,7 @@ class AsyncioStream(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self._wake_reader()
-        if self._writing is not None:
-            self.resume_writing()
+        self.resume_writing()
 
     def _wake_reader(self) -> None:
         if self._reading is not None and not self._reading.done():
@@ -286,9 +285,8 @@ class AsyncioStream(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection at once; a read that is pending in another task fails."""
         self._received.clear()
-        if not self._over:
-            self._end("the connection was closed on this side")
-        if self._transport is not None:
+        self._end(CLOSED_HERE)
+        if self._open:
             self._transport.abort()
 
     def discard(self) -> None:

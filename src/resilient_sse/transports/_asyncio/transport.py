@@ -1,6 +1,6 @@
 """The transport: which connection a request goes out on, and what becomes of it afterwards.
 
-`stream` is a connection, and `_body` what is read from it once the response has begun.
+`stream` is a connection, and `_body` what is read from it after the head of the response.
 """
 
 from __future__ import annotations

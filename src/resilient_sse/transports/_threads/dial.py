@@ -15,6 +15,7 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from resilient_sse._values.http import CLOSED_HERE
 from resilient_sse._values.library import HTTPX
 from resilient_sse.transports._sockets import shut_down
 from resilient_sse.transports._threads.stream import SyncStream
@@ -159,9 +160,7 @@ class Dial:
 
     def _failure(self) -> OSError:
         if self._aborted:
-            return ConnectionAbortedError(
-                errno.ECONNABORTED, "the connection was closed on this side"
-            )
+            return ConnectionAbortedError(errno.ECONNABORTED, CLOSED_HERE)
         return TimeoutError() if self._pending else self._errors[0]
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from resilient_sse._values.http import CLOSED_HERE, TOO_LATE
 from resilient_sse._values.library import HTTPX
 from resilient_sse.transports._sockets import RECEIVED_AT_ONCE, is_readable, limit_reads, shut_down
 from resilient_sse.transports._threads.watchdog import watchdog
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncStream"]
 
-_CLOSED_HERE: Final = "the connection was closed on this side"
-_TOO_LATE: Final = "no bytes came in time"
 _ANSWERED_WITHIN: Final = 1.0  # seconds
 _OURS: Final = (None, errno.EAGAIN)
 _ADDRESSES: Final = {"client_addr": "getsockname", "server_addr": "getpeername"}
@@ -75,8 +74,7 @@ class SyncStream:
         data = self.receive(timeout)
         if max_bytes is not None and len(data) > max_bytes:
             self.unread(data[max_bytes:])
-            data = data[:max_bytes]
-        return data
+        return data[:max_bytes]
 
     def receive(self, seconds: float | None) -> bytes:
         """Read all there is, as `read` does; a call less for each read of a body."""
@@ -113,10 +111,7 @@ class SyncStream:
 
     def _receive_by(self, tls: TLS, seconds: float | None) -> bytes:
         """Receive what the other end said within TLS."""
-        while not tls.ended:
-            data = self._receive(seconds)
-            if not data:
-                return b""
+        while not tls.ended and (data := self._receive(seconds)):
             plain = tls.receive(data)
             self._answer(tls)
             if plain:
@@ -134,12 +129,12 @@ class SyncStream:
 
     def _read_error(self, error: OSError) -> TransportError:
         if self._aborted:
-            return self._library.ReadError(_CLOSED_HERE)
+            return self._library.ReadError(CLOSED_HERE)
         if self._late:
-            return self._library.ReadTimeout(_TOO_LATE)
+            return self._library.ReadTimeout(TOO_LATE)
         # With another number it is the system's own timeout: TCP has given up.
         if isinstance(error, TimeoutError | BlockingIOError) and error.errno in _OURS:
-            return self._library.ReadTimeout(_TOO_LATE)
+            return self._library.ReadTimeout(TOO_LATE)
         return self._library.ReadError(str(error))
 
     def _set_limit(self, seconds: float | None) -> None:

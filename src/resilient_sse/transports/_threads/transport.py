@@ -1,7 +1,6 @@
 """The blocking transport: which connection a request goes out on, and what becomes of it.
 
-`dial` opens a connection, `stream` is one, and `_body` what is read from it once the response has
-begun.
+`dial` opens a connection, `stream` is one, and `_body` what is read from it after the head.
 """
 
 from __future__ import annotations
