@@ -69,14 +69,14 @@ class AsyncioTransport(TransportBase[AsyncioStream, asyncio.TimerHandle], AsyncT
                 if origin.scheme == "https" and kept is None:
                     context = self._context(origin.library)
                     await stream.start_tls(context, origin.server_name, within, self._sessions)
-                return await self._answer(exchange, stream)
+                return await self._round_trip(exchange, stream)
             except BaseException as error:
                 stream.abort()
                 if kept is None or not exchange.may_repeat(error):
                     raise
             kept = None
 
-    async def _answer(self, exchange: RequestExchange, stream: AsyncioStream) -> Response:
+    async def _round_trip(self, exchange: RequestExchange, stream: AsyncioStream) -> Response:
         """Send a request, receive the head of its response, and leave the rest to the body."""
         library, timeouts = exchange.library, exchange.timeouts
         with suppress(library.WriteError):  # a server may answer before it has read everything
@@ -123,7 +123,7 @@ class AsyncioTransport(TransportBase[AsyncioStream, asyncio.TimerHandle], AsyncT
     async def _connect(
         self, origin: Origin, loop: asyncio.AbstractEventLoop, stream: AsyncioStream
     ) -> None:
-        if self._uds is not None:
+        if self._uds:
             await loop.create_unix_connection(lambda: stream, self._uds)
             return
         options: dict[str, Any] = {}

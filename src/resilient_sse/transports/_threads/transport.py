@@ -73,7 +73,7 @@ class SyncTransport(TransportBase[SyncStream, float], BlockingTransport):
                         handle.limit(request, "connect"),
                     )
                     stream.start_tls(context, origin.server_name, within, self._sessions)
-                return self._answer(exchange, stream, handle)
+                return self._round_trip(exchange, stream, handle)
             except BaseException as error:
                 stream.close()
                 if kept is None or not exchange.may_repeat(error):
@@ -90,7 +90,7 @@ class SyncTransport(TransportBase[SyncStream, float], BlockingTransport):
             self._streams.add(stream)
         return stream
 
-    def _answer(
+    def _round_trip(
         self, exchange: RequestExchange, stream: SyncStream, handle: InterruptHandle
     ) -> Response:
         """Send a request, receive the head of its response, and leave the rest to the body."""
