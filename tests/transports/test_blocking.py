@@ -29,8 +29,7 @@ from resilient_sse.testing import (
     raw,
 )
 from resilient_sse.transports import SyncTransport, _sockets
-from resilient_sse.transports._threads.addresses import addresses_of
-from resilient_sse.transports._threads.dial import Dial
+from resilient_sse.transports._threads.dial import Dial, addresses_of
 from resilient_sse.transports._threads.interrupt import InterruptHandle
 from tests.support import both
 from tests.support.runners import CERTIFICATE, eventually, server_tls

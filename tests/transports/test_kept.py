@@ -18,7 +18,6 @@ from resilient_sse._values.library import HTTPX, installed
 from resilient_sse.transports import AsyncioTransport, SyncTransport
 from resilient_sse.transports._framing import Chunked
 from resilient_sse.transports._request_exchange import origin_of
-from resilient_sse.transports._tls import Trust
 from tests.support import both
 from tests.support.files import PEM
 from tests.support.in_threads import InThreads
@@ -182,8 +181,8 @@ async def test_a_context_that_an_http2_client_uses_too(
 
 def test_each_library_has_its_own_default_trust() -> None:
     """It takes time to read, and so is read once for all connections."""
-    trust = Trust(verify=True)
-    contexts = [trust.context(library) for library in (HTTPX, installed("httpx2")) * 2]
+    transport = SyncTransport(verify=True)
+    contexts = [transport._context(library) for library in (HTTPX, installed("httpx2")) * 2]
     assert contexts[:2] == contexts[2:]
     assert contexts[0] is not contexts[1]
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
+from math import inf
 from typing import Any
 
 import pytest
@@ -19,8 +21,10 @@ from resilient_sse.testing import (
     event,
     no_answer,
 )
+from resilient_sse.transports._threads import stream, transport
 from resilient_sse.transports._threads import watchdog as _watchdog
 from resilient_sse.transports._threads.watchdog import Watchdog
+from tests.support.runners import eventually
 
 PROGRAM = """
 import os, signal, sys, time
@@ -114,11 +118,30 @@ def test_a_nearer_limit_wakes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not thread.is_alive()
 
 
-def test_a_forked_child_has_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_begins_anew_in_a_forked_child() -> None:
     """The parent's thread is not there, and its lock may be held for ever."""
-    monkeypatch.setattr(_watchdog, "_watchdog", before := _watchdog._watchdog)
-    _watchdog._in_child()
-    assert _watchdog._watchdog is not before
+    watchdog, reader = Watchdog(), Reader(0.05, time.monotonic() + 0.05)
+    others, lock = set(watchers()), watchdog._changed
+    watchdog.watch(Reader(600.0, time.monotonic() + 600), 600.0)
+    with lock:  # as another thread of the parent may have had it
+        watchdog.begin_anew()
+        watchdog.watch(reader, 0.05)
+        assert reader.ended.wait(5)
+        lock.notify_all()
+    watchdog.unwatch([reader])
+    eventually(lambda: set(watchers()) <= others)
+
+
+def test_it_holds_nothing_while_it_rests() -> None:
+    """What nobody else holds any more is gone at once, though its thread looks much later."""
+    watchdog, reader = Watchdog(), Reader(600.0, time.monotonic() + 600)
+    gone = weakref.ref(reader)
+    watchdog.watch(reader, 600.0)
+    eventually(lambda: watchdog._awake_at < inf)
+    del reader
+    assert gone() is None
+    watchdog.unwatch([])
+    assert watchdog._thread is None
 
 
 def test_its_thread_has_ended_when_nothing_is_left_to_watch() -> None:
@@ -161,7 +184,9 @@ def test_threads_that_come_and_go_at_once_leave_none_behind() -> None:
 
 def test_a_closed_source_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither for a moment, nor after a reconnect."""
-    monkeypatch.setattr(_watchdog, "_watchdog", Watchdog())
+    watchdog = Watchdog()
+    for module in (stream, transport):
+        monkeypatch.setattr(module, "watchdog", watchdog)
     others = set(watchers())
     with ScriptedServer([Connection(event("one")), Connection(event("two"))]) as server:
         with SyncReconnectingEventSource(

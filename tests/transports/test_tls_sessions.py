@@ -103,7 +103,7 @@ def test_a_session_counts_only_for_who_looked(
     transport = SyncTransport(verify=context, keepalive_expiry=0)
     with server_of(ssl.TLSVersion.TLSv1_3) as server:
         first = in_threads(transport, server.url)
-        transport._trust._verify = change(context)
+        transport._verify = change(context)
         second = in_threads(transport, server.url)
     transport.close()
 

@@ -30,7 +30,6 @@ from resilient_sse.testing import (
     raw,
 )
 from resilient_sse.transports import AsyncioTransport, SyncTransport
-from resilient_sse.transports._asyncio.stream import _fail
 from tests.support import both
 from tests.support.both import of_the_library
 from tests.support.files import PEM
@@ -736,12 +735,60 @@ async def test_broken_tls_record() -> None:
                 await anext(chunks)
 
 
-async def test_timer_that_comes_too_late() -> None:
-    """A timeout does nothing to a write that has just succeeded."""
-    done = asyncio.get_running_loop().create_future()
-    done.set_result(None)
-    _fail(done, httpx.WriteTimeout("too late"))
-    assert done.result() is None
+async def test_a_write_after_others_that_were_given_up() -> None:
+    """It waits for the other end anew, whatever became of those before."""
+    taken, served = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await taken.wait()
+        while await reader.read(65536):
+            pass
+        writer.close()
+        await writer.wait_closed()
+        served.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        async with (
+            _client(AsyncioTransport(), timeout=5) as client,
+            client.stream("GET", _url(listener.sockets[0])) as response,
+        ):
+            stream = response.extensions["network_stream"]
+            with pytest.raises(httpx.WriteTimeout):
+                await stream.write(b"x" * 20_000_000, timeout=0.05)
+            with anyio.move_on_after(0.05) as scope:
+                await stream.write(b"y")
+            assert scope.cancelled_caught
+            taken.set()
+            await stream.write(b"z", timeout=20)
+        await served.wait()
+
+
+async def test_what_was_written_goes_out_after_the_other_end_is_done() -> None:
+    """It may have said all that it has to say, and still read."""
+    received: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await reader.readexactly(1)
+        writer.write_eof()
+        count = 1
+        while data := await reader.read(65536):
+            count += len(data)
+        writer.close()
+        await writer.wait_closed()
+        received.set_result(count)
+
+    async with (
+        await asyncio.start_server(serve, "127.0.0.1", 0) as listener,
+        _client(AsyncioTransport(), timeout=5) as client,
+        client.stream("GET", _url(listener.sockets[0])) as response,
+    ):
+        stream = response.extensions["network_stream"]
+        await stream.write(b"x" * 20_000_000, timeout=20)
+        assert await received == 20_000_000
 
 
 # -- Nothing stays behind ----------------------------------------------------------------------

@@ -109,7 +109,7 @@ def _sent_aside(call: Callable[[], Any], request: Any, handle: InterruptHandle, 
     """Send a request over a connection that others use, which must not be cut to end the wait."""
     aside = Aside(library_of(request))
     lift_timeouts(request)
-    handle.covers(aside)
+    handle.covers(aside.abort)
     try:
         in_context = partial(copy_context().run, call)
         return aside.do(partial(turn.call, in_context), max(0.0, handle.time_left or 0.0))

@@ -321,7 +321,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
             return _body.chunks(response)
         lift_timeouts(response.request)  # which would end all that is on the connection
         self._aside = Aside(self._settings.library)
-        self._interrupt_handle.covers(self._aside)
+        self._interrupt_handle.covers(self._aside.abort)
         return chunks_aside(_body.chunks(response), self._aside, idle, place)
 
     def _drop(self, error: Exception | None = None) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from resilient_sse._http.disorder import in_order
+from resilient_sse._values.http import CLOSED_HERE, TOO_LATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ class Aside:
         try:
             return pending.result(seconds)
         except TimeoutError:
-            late = self.library.ReadTimeout("no bytes came in time")
+            late = self.library.ReadTimeout(TOO_LATE)
             with suppress(InvalidStateError):
                 pending.set_exception(late)
             return pending.result()
@@ -64,9 +65,7 @@ class Aside:
         """Have whoever waits wait no longer, from any thread."""
         self._aborted = True
         with suppress(InvalidStateError):
-            self._pending.set_exception(
-                self.library.ReadError("the connection was closed on this side")
-            )
+            self._pending.set_exception(self.library.ReadError(CLOSED_HERE))
 
     def leave(self) -> None:
         """Have the thread end as soon as its call does."""

@@ -13,8 +13,7 @@ import anyio
 from resilient_sse._http.inflate import AsyncInflated, inflated, is_known
 from resilient_sse._http.response import encoding_of
 from resilient_sse._values.library import library_of
-from resilient_sse.transports._asyncio.round_trip import Body, body_of
-from resilient_sse.transports._threads.round_trip import sync_body_of
+from resilient_sse.transports._body import Body, SyncBody, body_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -29,7 +28,7 @@ def chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401 - httpx's, httpx2'
     encoding = encoding_of(response)
     if _is_the_clients(response, encoding):
         return iter(response.iter_bytes())
-    raw: Iterator[bytes] = sync_body_of(response) or iter(response.iter_raw())
+    raw: Iterator[bytes] = body_of(response, SyncBody) or iter(response.iter_raw())
     return inflated(raw, encoding, library_of(response)) if encoding else raw
 
 
@@ -41,7 +40,7 @@ def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
     if type(response).__module__.startswith("httpxr."):
         # Its other iterators wait for the end of the body. These bytes are decompressed.
         return aiter(response.stream)
-    raw: AsyncIterator[bytes] = body_of(response) or aiter(response.aiter_raw())
+    raw: AsyncIterator[bytes] = body_of(response, Body) or aiter(response.aiter_raw())
     return AsyncInflated(raw, encoding, library_of(response)) if encoding else raw
 
 

@@ -17,23 +17,21 @@ import asyncio
 import math
 import sys
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 
 from resilient_sse._http import body as _body
 from resilient_sse._http.request import limit_reads
+from resilient_sse._values.http import CLOSED_HERE, TOO_LATE
 from resilient_sse._values.library import library_of
-from resilient_sse.transports._asyncio.round_trip import Body
+from resilient_sse.transports._body import Body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from resilient_sse._http.multiplexed import Multiplexed
     from resilient_sse._values.library import Library
-
-_ABORTED: Final = "the connection was closed on this side"
-_IDLE: Final = "no bytes came in time"
 
 
 def watched(
@@ -136,7 +134,7 @@ class OnTask(_Watch):
 
     def abort(self) -> None:
         """Have the read that is pending in another task fail."""
-        self._interrupt(self._library.ReadError(_ABORTED))
+        self._interrupt(self._library.ReadError(CLOSED_HERE))
 
     def let_go(self) -> AsyncIterator[bytes]:
         """Stop watching; return what is to be closed."""
@@ -152,7 +150,7 @@ class OnTask(_Watch):
         if left > 0:
             self._timer = self._loop.call_later(left, self._look_at_deadline)
         else:
-            self._interrupt(self._library.ReadTimeout(_IDLE))
+            self._interrupt(self._library.ReadTimeout(TOO_LATE))
 
     def _interrupt(self, why: Exception) -> None:
         # A task that is not waiting, but runs, would be cancelled wherever it waits next.
@@ -181,7 +179,7 @@ class InScope(_Watch):
         finally:
             self._scope = None
         http = self._library
-        raise http.ReadError(_ABORTED) if self._aborted else http.ReadTimeout(_IDLE)
+        raise http.ReadError(CLOSED_HERE) if self._aborted else http.ReadTimeout(TOO_LATE)
 
     def abort(self) -> None:
         """Have the read that is pending in another task fail."""

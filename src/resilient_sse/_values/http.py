@@ -6,6 +6,9 @@ from typing import Final
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
+CLOSED_HERE: Final = "the connection was closed on this side"
+TOO_LATE: Final = "no bytes came in time"
+
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
 """Those that ask for nothing but an answer (RFC 9110 9.2.1, and the QUERY method)."""
 

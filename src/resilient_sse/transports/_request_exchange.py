@@ -6,7 +6,7 @@ of them has to know about HTTP is here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import h11
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from resilient_sse._values.library import Request, Response
     from resilient_sse.transports._framing import Framing
 
-__all__ = ["BodyBase", "Origin", "RequestExchange", "Stream", "origin_of"]
+__all__ = ["BODY_EXTENSION", "Origin", "RequestExchange", "origin_of"]
+
+BODY_EXTENSION: Final = "resilient_sse.body"
+"""The body of a response, as a transport of ours made it, among the response's extensions."""
 
 _MOST_HEAD: Final = 100 * 1024  # bytes, as in httpcore
-BODY_EXTENSION: Final = "resilient_sse.body"
-"""The body of a response, as our transports made it, among the response's extensions."""
-
 _SWITCHING_PROTOCOLS: Final = 101
 
 
@@ -67,15 +67,21 @@ class RequestExchange:
 
     Attributes:
         request: The request.
+        origin: Where it goes.
         library: That of the client that sends it.
-        in_memory: Whether all of the request's body is.
+        timeouts: How long each step may take; none for one that has no limit.
+        body: The request's body, to be iterated as the client's kind asks for.
+        in_memory: Whether all of that is.
         answered: Whether the head of the response is complete.
         rest: What came after that.
     """
 
-    def __init__(self, request: Request, library: Library) -> None:
+    def __init__(self, request: Request, origin: Origin) -> None:
         self.request = request
-        self.library = library
+        self.origin = origin
+        self.library = library = origin.library
+        self.timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
+        self.body: Any = request.stream
         self.in_memory = isinstance(request.stream, library.ByteStream)
         self.rest = b""
         self._heard = False
@@ -84,12 +90,14 @@ class RequestExchange:
         self.answered = False
 
     def begin(self) -> bytes:
-        """Return the request's head."""
+        """Return the request's head, and with it a body that is in memory: one write for both."""
         request = self.request
         target = request.extensions.get("target", request.url.raw_path)
-        return self._send(
+        head = self._send(
             h11.Request, method=request.method, target=target, headers=request.headers.raw
         )
+        data = b"".join(self.body) if self.in_memory else b""
+        return head + self.part(data) if data else head
 
     def part(self, data: bytes) -> bytes:
         """Return a part of the request's body as it is sent."""
@@ -115,7 +123,8 @@ class RequestExchange:
         self._http.receive_data(data)
         try:
             while not isinstance(event := self._http.next_event(), type):
-                if isinstance(event, h11.Response) or _switches(event):
+                # An interim response is followed by another one, unless it is the last of HTTP.
+                if isinstance(event, h11.Response) or event.status_code == _SWITCHING_PROTOCOLS:
                     self._head, self.answered = event, True
                     self.rest = self._http.trailing_data[0]
                     return
@@ -141,7 +150,7 @@ class RequestExchange:
             framing.reusable = False
         return framing
 
-    def response(self, body: Any, stream: Stream) -> Response:  # noqa: ANN401 - of either kind
+    def response(self, body: Any, stream: Any) -> Response:  # noqa: ANN401 - of either kind
         """Make the response."""
         head = self._head
         return self.library.Response(
@@ -155,71 +164,3 @@ class RequestExchange:
                 BODY_EXTENSION: body,
             },
         )
-
-
-def _switches(event: h11.Event) -> bool:
-    """Say whether an interim response is the last that is HTTP."""
-    return (
-        isinstance(event, h11.InformationalResponse) and event.status_code == _SWITCHING_PROTOCOLS
-    )
-
-
-class Stream(Protocol):
-    """What a body needs of its connection."""
-
-    def abort(self) -> None:
-        """Close the connection at once; a read that is pending elsewhere fails."""
-
-
-S = TypeVar("S", bound=Stream)
-
-
-class BodyBase(Generic[S]):
-    """What the body of a response knows, but for how to read it."""
-
-    def __init__(self, exchange: RequestExchange, stream: S, release: Callable[[S], None]) -> None:
-        """Make the body.
-
-        Args:
-            exchange: The request that it answers, and the head of that answer.
-            stream: The connection that it is read from.
-            release: Called with the connection when another request can be sent over it.
-        """
-        request = self._request = exchange.request
-        self._library = exchange.library
-        self._timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
-        self._stream = stream
-        self._framing = exchange.framing()
-        self._release = release
-        self._closed = False
-
-    def abort(self) -> None:
-        """Close the connection at once; a read that is pending elsewhere fails."""
-        self._stream.abort()
-
-    def _broken_by(self, error: BaseException) -> None:
-        """Close the connection, which is in no known state; the error learns of its request."""
-        self._abandon()
-        if isinstance(error, self._library.RequestError):
-            error.request = self._request
-
-    def _check_end(self) -> None:
-        """Raise what was wrong with a body that has been read to its end, if anything was."""
-        if self._framing.error:
-            self._abandon()
-            raise self._library.RemoteProtocolError(self._framing.error, request=self._request)
-
-    def _abandon(self) -> None:
-        """Close the connection, here and now, once for all."""
-        self._closed = True
-        self._stream.abort()
-
-    def _let_go(self) -> bool:
-        """Release the connection if it can be used again; return whether to close it instead."""
-        if self._closed:
-            return False
-        self._closed = True
-        if self._framing.open or not self._framing.reusable:
-            return True
-        self._release(self._stream)
-        return False

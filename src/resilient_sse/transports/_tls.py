@@ -17,36 +17,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from resilient_sse._values.library import Library
-
-__all__ = ["TLS", "Sessions", "Trust"]
+__all__ = ["TLS", "Sessions"]
 
 _choosing_alpn: Final = threading.Lock()
 _MOST_SESSIONS: Final = 100  # a ticket is a few kilobytes
 _RECORD: Final = 16 * 1024  # the most that one TLS record carries (RFC 8446 5.1)
 _AT_ONCE: Final = 4 * 1024
 _OF_A_HANDSHAKE: Final = 256
-
-
-class Trust:
-    """The contexts of a transport, one for each library: what they trust by default differs.
-
-    Args:
-        verify: What to trust, as in httpx.
-    """
-
-    def __init__(self, verify: ssl.SSLContext | bool) -> None:  # noqa: FBT001 - as in httpx
-        self._verify = verify
-        self._contexts: dict[Library, ssl.SSLContext] = {}
-
-    def context(self, library: Library) -> ssl.SSLContext:
-        """Return the context for a connection of this library's client."""
-        if isinstance(self._verify, ssl.SSLContext):
-            return self._verify
-        context = self._contexts.get(library)
-        if context is None:
-            context = self._contexts[library] = library.create_ssl_context(verify=self._verify)
-        return context
 
 
 class Sessions:
@@ -109,8 +86,7 @@ class TLS:
     __slots__ = ("_incoming", "_keep", "_outgoing", "ended", "error", "established", "object")
 
     def __init__(self, context: ssl.SSLContext, hostname: str, sessions: Sessions) -> None:
-        self._keep: Callable[[ssl.SSLObject], None] | None
-        self._keep = partial(sessions.keep, context, hostname)
+        self._keep: Callable[..., None] | None = partial(sessions.keep, context, hostname)
         session = sessions.of(context, hostname)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()

@@ -1,36 +1,31 @@
 """The transport: which connection a request goes out on, and what becomes of it afterwards.
 
-`dial` opens a connection, `stream` is one, `round_trip` sends a request over it and reads the
-response.
+`stream` is a connection, and `_body` what is read from it after the head of the response.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from resilient_sse._values.frames import without_locals
-from resilient_sse._values.library import AsyncTransport
-from resilient_sse.transports._asyncio.dial import dial
-from resilient_sse.transports._asyncio.round_trip import round_trip
+from resilient_sse._values.library import AsyncTransport, kind_for
+from resilient_sse.transports._asyncio.stream import AsyncioStream
+from resilient_sse.transports._base import TransportBase
+from resilient_sse.transports._body import Body
 from resilient_sse.transports._request_exchange import RequestExchange, origin_of
-from resilient_sse.transports._tls import Sessions, Trust
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Iterable
-
-    from resilient_sse._values.library import Library
-    from resilient_sse.transports._asyncio.stream import AsyncioStream
+    from resilient_sse._values.library import Response
     from resilient_sse.transports._request_exchange import Origin
-    from resilient_sse.transports._sockets import SocketOption
 
 __all__ = ["AsyncioTransport"]
 
+_HEAD_START: Final = 0.25  # of each address before the next one (RFC 8305 8)
 
-class AsyncioTransport(AsyncTransport):
+
+class AsyncioTransport(TransportBase[AsyncioStream, asyncio.TimerHandle], AsyncTransport):
     """HTTP/1.1 on asyncio for streams that are read for weeks, and for many of them.
 
     It takes the place of ``AsyncHTTPTransport`` of httpx or httpx2, and raises the same exceptions
@@ -52,24 +47,6 @@ class AsyncioTransport(AsyncTransport):
         keepalive_expiry: Seconds that a connection is kept for another request; 0 for not at all.
     """
 
-    def __init__(
-        self,
-        *,
-        verify: ssl.SSLContext | bool = True,
-        uds: str | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] = (),
-        keepalive_expiry: float = 5.0,
-    ) -> None:
-        self._trust = Trust(verify)
-        self._sessions = Sessions()
-        self._uds = uds
-        self._local_address = local_address
-        self._socket_options = tuple(socket_options)
-        self._keepalive_expiry = keepalive_expiry
-        self._streams: WeakSet[AsyncioStream] = WeakSet()  # the event loop holds the open ones
-        self._idle: dict[Origin, dict[AsyncioStream, asyncio.TimerHandle]] = {}
-
     @without_locals
     async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - either library's
         """Send a request and return its response, whose body is read from the connection.
@@ -82,32 +59,36 @@ class AsyncioTransport(AsyncTransport):
                 for a request of httpx2 it is one of httpx2.
         """
         origin = origin_of(request)
-        release = functools.partial(self._release, origin)
         within = request.extensions.get("timeout", {}).get("connect")
         kept = self._take_idle(origin)
         while True:
-            exchange = RequestExchange(request, origin.library)
+            exchange = RequestExchange(request, origin)
             stream = kept or await self._dial(origin, within)
             self._streams.add(stream)
             try:
-                if origin.scheme == "https" and stream.is_plain:
+                if origin.scheme == "https" and kept is None:
                     context = self._context(origin.library)
                     await stream.start_tls(context, origin.server_name, within, self._sessions)
-                return await round_trip(exchange, stream, release)
+                return await self._round_trip(exchange, stream)
             except BaseException as error:
                 stream.abort()
                 if kept is None or not exchange.may_repeat(error):
                     raise
             kept = None
 
-    def _dial(self, origin: Origin, within: float | None) -> Awaitable[AsyncioStream]:
-        return dial(
-            self._uds or (origin.host, origin.port),
-            within=within,
-            local_address=self._local_address,
-            socket_options=self._socket_options,
-            library=origin.library,
-        )
+    async def _round_trip(self, exchange: RequestExchange, stream: AsyncioStream) -> Response:
+        """Send a request, receive the head of its response, and leave the rest to the body."""
+        library, timeouts = exchange.library, exchange.timeouts
+        with suppress(library.WriteError):  # a server may answer before it has read everything
+            await _send(exchange, stream, timeouts.get("write"))
+        while not exchange.answered:
+            if not stream.ready:
+                await stream.wait(timeouts.get("read"))
+            exchange.receive(stream.take())
+        if exchange.rest:
+            stream.unread(exchange.rest)
+        body = kind_for(Body, library.AsyncByteStream)
+        return exchange.response(body(exchange, stream, self._release), stream)
 
     async def aclose(self) -> None:
         """Close all connections, those included that are being read."""
@@ -119,8 +100,40 @@ class AsyncioTransport(AsyncTransport):
         self._idle.clear()
         await asyncio.sleep(0)  # asyncio closes the sockets in its next round
 
-    def _context(self, library: Library) -> ssl.SSLContext:
-        return self._trust.context(library)
+    # -- Opening a connection --------------------------------------------------------------------
+
+    async def _dial(self, origin: Origin, within: float | None) -> AsyncioStream:
+        loop = asyncio.get_running_loop()
+        stream = AsyncioStream(loop, origin.library)
+        try:
+            async with asyncio.timeout(within):
+                await self._connect(origin, loop, stream)
+            sock = stream.get_extra_info("socket")
+            for option in self._socket_options:
+                sock.setsockopt(*option)
+        except TimeoutError as error:
+            stream.abort()
+            late = f"no connection within {within:g} s"
+            raise origin.library.ConnectTimeout(late) from error
+        except (OSError, UnicodeError) as error:
+            stream.abort()
+            raise origin.library.ConnectError(str(error)) from error
+        return stream
+
+    async def _connect(
+        self, origin: Origin, loop: asyncio.AbstractEventLoop, stream: AsyncioStream
+    ) -> None:
+        if self._uds:
+            await loop.create_unix_connection(lambda: stream, self._uds)
+            return
+        options: dict[str, Any] = {}
+        if self._local_address is not None:
+            options["local_addr"] = (self._local_address, 0)
+        # Not an address, nor what ends in a number and so is no name (URL standard, 3.5).
+        named = ":" not in origin.host and not origin.host.rpartition(".")[2].isdecimal()
+        if named and isinstance(loop, asyncio.BaseEventLoop):  # other loops cannot do that
+            options["happy_eyeballs_delay"] = _HEAD_START
+        await loop.create_connection(lambda: stream, origin.host, origin.port, **options)
 
     # -- Connections that wait for another request ----------------------------------------------
 
@@ -149,3 +162,12 @@ class AsyncioTransport(AsyncTransport):
         del idle[stream]
         if not idle:
             del self._idle[origin]
+
+
+async def _send(exchange: RequestExchange, stream: AsyncioStream, seconds: float | None) -> None:
+    ready = exchange.begin()
+    if not exchange.in_memory:
+        async for chunk in exchange.body:
+            await stream.write(ready, seconds)
+            ready = exchange.part(chunk)
+    await stream.write(ready + exchange.end(), seconds)

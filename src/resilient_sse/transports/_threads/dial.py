@@ -7,16 +7,17 @@ whose IPv6 leads nowhere costs that long, not the whole timeout.
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import os
 import selectors
 import socket
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from resilient_sse._values.http import CLOSED_HERE
 from resilient_sse._values.library import HTTPX
 from resilient_sse.transports._sockets import shut_down
-from resilient_sse.transports._threads.addresses import addresses_of
 from resilient_sse.transports._threads.stream import SyncStream
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
     from resilient_sse._values.library import Library
     from resilient_sse.transports._sockets import SocketOption
-    from resilient_sse.transports._threads.addresses import Address
 
-__all__ = ["Dial"]
+__all__ = ["Address", "Dial", "addresses_of"]
+
+Address: TypeAlias = tuple[int, Any]
+"""An address family, and an address as this family writes it."""
 
 _HEAD_START: Final = 0.25
 _TCP: Final = (socket.AF_INET, socket.AF_INET6)
@@ -95,41 +98,32 @@ class Dial:
         """
         with selectors.DefaultSelector() as waiting:
             try:
-                return self._first_of(addresses, until, waiting)
+                for number, address in enumerate(addresses, start=1):
+                    if self._aborted:
+                        break
+                    self._start(address, waiting)
+                    last = number == len(addresses)
+                    pause = until if last else min(until, monotonic() + _HEAD_START)
+                    if sock := self._wait(pause, waiting):
+                        return sock
+                raise self._failure()
             finally:
                 for loser in self._pending:
                     loser.close()
 
-    def _first_of(
-        self, addresses: Sequence[Address], until: float, waiting: selectors.BaseSelector
-    ) -> socket.socket:
-        for number, address in enumerate(addresses, start=1):
-            if self._aborted:
-                break
-            self._start(address, waiting)
-            last = number == len(addresses)
-            pause = until if last else min(until, monotonic() + _HEAD_START)
-            if sock := self._wait(pause, waiting):
-                return sock
-        raise self._failure()
-
     def _start(self, address: Address, waiting: selectors.BaseSelector) -> None:
         family, name = address
+        sock = None
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:  # a family that this machine does not have
-            self._errors.append(error)
-            return
-        self._pending.append(sock)
-        try:
+            self._pending.append(sock)
             self._prepare(sock, family)
             code = sock.connect_ex(name)
             if code and code not in _UNDER_WAY:
                 raise OSError(code, os.strerror(code))  # noqa: TRY301 - to be noted like the others
-        except OSError as error:
-            self._lost(sock, error)
-        else:
             waiting.register(sock, selectors.EVENT_WRITE, sock)
+        except OSError as error:  # perhaps from a family that this machine does not have
+            self._lost(sock, error)
 
     def _prepare(self, sock: socket.socket, family: int) -> None:
         sock.settimeout(0)
@@ -158,14 +152,32 @@ class Dial:
                 self._lost(sock, OSError(code, os.strerror(code)))
         return None
 
-    def _lost(self, sock: socket.socket, error: OSError) -> None:
+    def _lost(self, sock: socket.socket | None, error: OSError) -> None:
         self._errors.append(error)
-        self._pending.remove(sock)
-        sock.close()
+        if sock is not None:
+            self._pending.remove(sock)
+            sock.close()
 
     def _failure(self) -> OSError:
         if self._aborted:
-            return ConnectionAbortedError(
-                errno.ECONNABORTED, "the connection was closed on this side"
-            )
+            return ConnectionAbortedError(errno.ECONNABORTED, CLOSED_HERE)
         return TimeoutError() if self._pending else self._errors[0]
+
+
+def addresses_of(where: tuple[str, int] | str) -> list[Address]:
+    """Find the addresses of a host and port, or of the path of a Unix domain socket.
+
+    Those of the preferred family and of the other one take turns (RFC 8305 4).
+
+    Raises:
+        OSError: If the name cannot be resolved.
+        UnicodeError: If it cannot be a name.
+    """
+    if isinstance(where, str):
+        return [(socket.AF_UNIX, where)]
+    resolved = socket.getaddrinfo(*where, type=socket.SOCK_STREAM)
+    found: list[Address] = [(family, address) for family, *_, address in resolved]
+    preferred = [address for address in found if address[0] == found[0][0]]
+    others = [address for address in found if address not in preferred]
+    turns = itertools.zip_longest(preferred, others)
+    return [address for turn in turns for address in turn if address is not None]

@@ -12,7 +12,7 @@ import threading
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from resilient_sse._values.library import library_of
 from resilient_sse.transports._sockets import shut_down
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
 
 _EXTENSION: Final = "resilient_sse.interrupt"
 _OPENED: Final = (".connect_tcp.complete", ".start_tls.complete")
-
-
-class Abortable(Protocol):
-    """What can be ended from another thread."""
-
-    def abort(self) -> None:
-        """End it, from any thread; a read that is pending in another one fails."""
 
 
 class InterruptHandle:
@@ -49,11 +42,11 @@ class InterruptHandle:
         """The extensions of a request by which a transport learns of this handle."""
         return {_EXTENSION: self, "trace": self._trace}
 
-    def covers(self, connection: Abortable) -> None:
-        """Take note of what is to be aborted from now on."""
-        self._abort = connection.abort
-        if self._interrupted():  # whoever interrupted did not know of this connection
-            connection.abort()
+    def covers(self, abort: Callable[[], None]) -> None:
+        """Take note of how to end, from any thread, what is under way from now on."""
+        self._abort = abort
+        if self._interrupted() or self._late:  # whoever interrupted did not know of this
+            abort()
 
     def covers_response(self, response: Any) -> None:  # noqa: ANN401 - the client's own
         """Take note of the connection of a response, whatever transport it came from."""
@@ -64,11 +57,11 @@ class InterruptHandle:
     def _trace(self, name: str, info: dict[str, Any]) -> None:
         """Take note of what httpx's transport does; this is a request's ``trace`` extension."""
         if self._timer is None and self._until is not None:
-            self._timer = self._start_timer(self._until - monotonic())
+            self._timer = threading.Timer(self._until - monotonic(), self.interrupt)
+            self._timer.daemon = True
+            self._timer.start()
         if name.endswith(_OPENED):
-            self._abort = _abort_of(info["return_value"])
-            if self._interrupted() or self._late:  # whoever interrupted did not know
-                self.interrupt()
+            self.covers(_abort_of(info["return_value"]))
 
     def interrupt(self) -> None:
         """Abort the connection, if there is one."""
@@ -97,6 +90,25 @@ class InterruptHandle:
         """The seconds up to the deadline; None without one."""
         return None if self._until is None else self._until - monotonic()
 
+    def limit(self, request: Any, step: str) -> float | None:  # noqa: ANN401 - of any client
+        """Return the seconds that a step of a request may take; None for no limit.
+
+        Args:
+            request: The request.
+            step: ``connect``, ``write`` or ``read``.
+
+        Raises:
+            httpx.TimeoutException: The time for all of them is over.
+        """
+        seconds: float | None = request.extensions.get("timeout", {}).get(step)
+        left = self.time_left
+        if left is None:
+            return seconds
+        if left <= 0:
+            too_late = getattr(library_of(request), f"{step.title()}Timeout")
+            raise too_late("the time for the request is over")
+        return left if seconds is None else min(seconds, left)
+
     def overdue(self, error: Exception) -> bool:
         """Say whether the deadline explains an error better than the error does.
 
@@ -110,17 +122,11 @@ class InterruptHandle:
     def _late(self) -> bool:
         return self._until is not None and monotonic() >= self._until
 
-    def _start_timer(self, seconds: float) -> threading.Timer:
-        timer = threading.Timer(seconds, self.interrupt)
-        timer.daemon = True
-        timer.start()
-        return timer
 
-
-def interrupt_of(request: Any) -> InterruptHandle | None:  # noqa: ANN401 - of any client
-    """Return the handle that a request was given, if it was."""
+def interrupt_of(request: Any) -> InterruptHandle:  # noqa: ANN401 - of any client
+    """Return the handle that a request was given, or one by which nobody interrupts."""
     handle: InterruptHandle | None = request.extensions.get(_EXTENSION)
-    return handle
+    return handle or InterruptHandle(lambda: False)
 
 
 def _abort_of(stream: Any) -> Callable[[], None]:  # noqa: ANN401 - httpcore's, or our own

@@ -31,7 +31,7 @@ from resilient_sse._values.fork import in_child
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Watchdog", "Watched", "unwatch", "watch"]
+__all__ = ["Watchdog", "Watched", "watchdog"]
 
 _GRACE: Final = 0.1  # seconds that the system is given to end a read by itself
 _REST: Final = 10.0  # seconds after which it looks whether anything is left to watch
@@ -53,13 +53,17 @@ class Watchdog:
     """One thread for all that read, which ends when nothing is left to watch."""
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget all: in a forked child the thread is not there, and the lock may be held."""
         self._changed = threading.Condition(threading.Lock())
         self._watched: WeakSet[Watched] = WeakSet()
         self._awake_at = math.inf
         self._thread: threading.Thread | None = None  # another one than this is to end
 
     def watch(self, watched: Watched, seconds: float) -> None:
-        """Look after it from now on; this is its new limit."""
+        """Have reads of this end soon after their limit, which has just been set to this."""
         with self._changed:
             self._watched.add(watched)
             if self._thread is None:
@@ -92,11 +96,10 @@ class Watchdog:
         with self._changed:
             if self._thread is not threading.current_thread():
                 return False
-            watched = list(self._watched)
-            if not watched:
+            if not self._watched:
                 self._thread = None
                 return False
-            pause = _pause(watched)
+            pause = _pause(list(self._watched))  # which nothing holds while this rests
             self._awake_at = monotonic() + pause
             self._changed.wait(pause)
         return True
@@ -115,35 +118,9 @@ def _pause(watched: list[Watched]) -> float:
     limits = (each.limit for each in watched)
     # While bytes are written there is no limit to speak of: it is not a number.
     shortest = min((limit for limit in limits if limit and limit > 0), default=_REST)
-    pending = min(each.reading_until for each in watched) - monotonic()
+    pending = min((each.reading_until for each in watched), default=math.inf) - monotonic()
     return max(0.0, min(shortest, pending, _REST)) + _GRACE
 
 
-_watchdog = Watchdog()
-
-
-def watch(watched: Watched, seconds: float) -> None:
-    """Have reads of this end soon after their limit, whatever interrupts them.
-
-    Args:
-        watched: What reads; its limit has just been set.
-        seconds: The limit.
-    """
-    _watchdog.watch(watched, seconds)
-
-
-def unwatch(gone: Iterable[Watched]) -> None:
-    """Have nobody look after these: they are closed.
-
-    Args:
-        gone: What was given to `watch` before.
-    """
-    _watchdog.unwatch(gone)
-
-
-def _in_child() -> None:
-    global _watchdog  # noqa: PLW0603 - its thread stayed in the parent, perhaps with the lock
-    _watchdog = Watchdog()
-
-
-in_child(_in_child)
+watchdog: Final = Watchdog()
+in_child(watchdog.begin_anew)
