@@ -136,7 +136,7 @@ def test_old_sessions_make_room() -> None:
     context, sessions, one = trusting(), Sessions(), connection()
     for number in range(150):
         sessions.keep(context, f"h{number}", one)
-    sessions.keep(context, "h50", one)
+    sessions.keep(context, "h50", one, offered=one.session)
     sessions.keep(context, "more", one)
 
     assert [sessions.of(context, f"h{number}") for number in (49, 50, 51, 52, 149)] == [
@@ -163,13 +163,19 @@ def test_threads_make_room_at_the_same_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "reused", "stays"), [(10, True, True), (5000, True, False), (10, False, False)]
+    ("age", "offered", "reused", "stays"),
+    [
+        pytest.param(10, True, True, True, id="resumed"),
+        pytest.param(10, False, False, True, id="made by another meanwhile"),
+        pytest.param(10, True, False, False, id="refused"),
+        pytest.param(5000, True, True, False, id="old"),
+    ],
 )
-def test_a_young_session_stays(age: float, reused: bool, stays: bool) -> None:
-    """Of a connection that has resumed it; one that was refused or is old is replaced."""
+def test_a_young_session_stays(age: float, *, offered: bool, reused: bool, stays: bool) -> None:
+    """One that was refused or is old is replaced."""
     context, sessions = trusting(), Sessions()
     first, second = connection(age=age), connection(reused=reused)
     sessions.keep(context, "h", first)
-    sessions.keep(context, "h", second)
+    sessions.keep(context, "h", second, offered=first.session if offered else None)
 
     assert sessions.of(context, "h") is (first.session if stays else second.session)
