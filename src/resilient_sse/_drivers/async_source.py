@@ -96,7 +96,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
     async def __anext__(self) -> ServerSentEvent:
         if self._ready:
             return self._ready.pop()
-        if (event := self._quick()) is not None:
+        if self._quick is not None and (event := self._quick()) is not None:
             return event
         event = await self._pull(self._session.take)
         if event is None:
@@ -176,21 +176,25 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         if self._pulling:
             raise busy()
         self._pulling = True
-        session, saving = self._session, self._saving
+        session, saving, plain = self._session, self._saving, self._plain
         try:
             while True:
-                if not self._plain:
+                if not plain:
                     saving.acknowledge()
                     if saving.is_due(self._now()):
                         await self._save()
-                if (self._ready or self._behind_comments or not self._plain) and (
+                if (self._ready or self._behind_comments or not plain) and (
                     due := take(self._now())
                 ):
                     return due
                 if session.finished:
                     await self._end()
                     return None
-                await self._step()
+                chunks = self._chunks
+                if plain and chunks is not None and not session.reconnect_requested:
+                    await self._read(chunks)
+                else:
+                    await self._step()
         finally:
             self._pulling = False
             if self._pull_over is not None:
@@ -260,7 +264,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
             raise
         else:
             try:
-                self._session.received(chunk)
+                self._session.received(chunk, self._now())
             except Exception as exc:  # noqa: BLE001 - likewise
                 error = exc
             else:

@@ -204,7 +204,7 @@ class Source(Generic[C]):
         self._plain = ready is not None
         self._ready: list[ServerSentEvent] = [] if ready is None else ready
         self._behind_comments = self._session.behind_comments
-        self._quick = self._session.quick if self._session.may_be_quick else _nothing
+        self._quick = self._session.quick if self._session.may_be_quick else None
         self._entered = self._left = self._forked = False
         self._response: Any = None
 
@@ -239,7 +239,7 @@ class Source(Generic[C]):
         """Note that this is a forked child, where the source may only be closed and left."""
         self._forked = True
         self._ready.clear()  # else the next event would be taken from it without a look at this
-        self._quick = _nothing
+        self._quick = None
         self._behind_comments.clear()
 
     def _check_process(self) -> None:
@@ -247,7 +247,8 @@ class Source(Generic[C]):
             raise forked()
 
     def _check_inside(self, how: str) -> None:
-        self._check_process()
+        if self._forked:
+            raise forked()
         if not self._entered or self._left:
             msg = f"iterate inside the block: {how} {type(self).__name__}(url) as source: ..."
             raise RuntimeError(msg)
@@ -258,10 +259,6 @@ class Source(Generic[C]):
             raise TypeError(msg)
 
     _now = staticmethod(monotonic)
-
-
-def _nothing() -> None:
-    """Stand for `Session.quick` where events are taken in another way."""
 
 
 def _absolute(url: Any, client: Any) -> Any:  # noqa: ANN401 - `Settings` checks what it is
