@@ -9,7 +9,6 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from resilient_sse.transports._asyncio.immediate_future import ImmediateFuture
 from resilient_sse.transports._asyncio.receiver import Receiver
 from resilient_sse.transports._sockets import is_readable
 from resilient_sse.transports._tls import TLS, Sessions
@@ -99,17 +98,16 @@ class AsyncioStream(Receiver):
             httpx.ConnectTimeout: It took too long.
         """
         tls = self._tls = TLS(ssl_context, server_hostname, sessions or Sessions())
-        self._reading = ImmediateFuture(loop=self._loop)
         tls.shake_hands()
         self._transport.write(tls.to_send())
         try:
-            late = self._library.ConnectTimeout(f"no TLS connection within {timeout} s")
-            await self._wait(self._reading, timeout, late)
-        except BaseException:
+            await self.wait(timeout)
+        except BaseException as error:
             self.abort()
+            if isinstance(error, self._library.ReadTimeout):
+                late = f"no TLS connection within {timeout} s"
+                raise self._library.ConnectTimeout(late) from error
             raise
-        finally:
-            self._reading = None
         if not tls.established:
             self.abort()
             cause = tls.error or self._cause
