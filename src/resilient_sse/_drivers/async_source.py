@@ -74,7 +74,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._left = True
+        self._left, self._inside = True, False
         if self._forked:
             return
         try:
@@ -172,7 +172,8 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
 
     async def _pull(self, take: Callable[[float], T | None]) -> T | None:
         """Return the next thing to hand out; None at the end of the stream."""
-        self._check_inside("async with")
+        if not self._inside:
+            self._check_inside("async with")
         if self._pulling:
             raise busy()
         self._pulling = True

@@ -80,7 +80,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._left = True
+        self._left, self._inside = True, False
         if self._forked:
             return
         try:
@@ -191,7 +191,8 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
 
     def _pull(self, take: Callable[[float], T | None]) -> T | None:
         """Return the next thing to hand out; None at the end of the stream."""
-        self._check_inside("with")
+        if not self._inside:
+            self._check_inside("with")
         session, plain = self._session, self._plain
         free = self._pulling.acquire(False)  # noqa: FBT003 - with a keyword it takes twice as long
         # After the end it is held by whoever cleans up, which takes a moment.

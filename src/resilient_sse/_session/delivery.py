@@ -135,9 +135,11 @@ class Delivery:
         return events
 
     def _enqueue(self, events: list[ServerSentEvent], before: str) -> None:
+        """Put events into the queue, which is empty."""
         self._before_batch = before
         self._batch = events
-        self.queue += events[::-1]
+        self.queue.extend(events)
+        self.queue.reverse()
 
     def _line_up(self, events: list[ServerSentEvent], comments: list[str]) -> None:
         """Put events behind what waits, with the comments in front of them."""
