@@ -117,7 +117,7 @@ def test_until_ends_the_stream_after_its_event() -> None:
     """The event is delivered, what came behind it is not, and the stream closes."""
     session, recorder = make_session(until=says("[DONE]"))
     connect(session)
-    session.received(b"id:1\ndata:a\n\nid:2\ndata:[DONE]\n\nid:3\ndata:b\n\n")
+    session.received(b"id:1\ndata:a\n\nid:2\ndata:[DONE]\n\nid:3\ndata:b\n\n", 0.0)
 
     assert drain(session) == ["a", "[DONE]"]
     assert session.finished
@@ -130,7 +130,7 @@ def test_until_cuts_a_batch() -> None:
     """A batch ends with the event that ``until`` wants last."""
     session, _ = make_session(until=says("b"))
     connect(session)
-    session.received(b"data:a\n\ndata:b\n\ndata:c\n\n")
+    session.received(b"data:a\n\ndata:b\n\ndata:c\n\n", 0.0)
 
     assert [event.data for event in session.take_batch(0.0)] == ["a", "b"]
     assert session.take_batch(0.0) == []
@@ -148,7 +148,7 @@ def test_until_that_raises() -> None:
 
     session, recorder = make_session(until=until)
     connect(session)
-    session.received(b"data:a\n\nid:2\ndata:b\n\n")
+    session.received(b"data:a\n\nid:2\ndata:b\n\n", 0.0)
     assert session.take(0.0) == ServerSentEvent(data="a")
 
     assert session.take(0.0) is None
@@ -170,7 +170,7 @@ def test_until_that_raises_within_a_batch() -> None:
 
     session, _ = make_session(until=until)
     connect(session)
-    session.received(b"data:a\n\ndata:b\n\n")
+    session.received(b"data:a\n\ndata:b\n\n", 0.0)
 
     assert [event.data for event in session.take_batch(0.0)] == ["a"]
     assert session.take_batch(0.0) == []
@@ -185,11 +185,11 @@ def test_dedupe_drops_what_an_inclusive_replay_repeats() -> None:
     """A server that starts again with the last event delivered does not deliver it twice."""
     session, _ = make_session(dedupe=10)
     connect(session)
-    session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\n")
+    session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\n", 0.0)
     assert drain(session) == ["a", "b"]
     session.lost(StreamEnded(), 1.0)
     connect(session)
-    session.received(b"id:2\ndata:b\n\nid:3\ndata:c\n\n")
+    session.received(b"id:2\ndata:b\n\nid:3\ndata:c\n\n", 0.0)
 
     assert drain(session) == ["c"]
 
@@ -198,8 +198,8 @@ def test_dedupe_keeps_events_without_an_id_of_their_own() -> None:
     """They carry the id of the event before them, but they are no repetition of it."""
     session, _ = make_session(dedupe=10)
     connect(session)
-    session.received(b"id:1\ndata:a\n\ndata:b\n\n")
-    session.received(b"data:c\n\n") if drain(session) == ["a", "b"] else pytest.fail("lost")
+    session.received(b"id:1\ndata:a\n\ndata:b\n\n", 0.0)
+    session.received(b"data:c\n\n", 0.0) if drain(session) == ["a", "b"] else pytest.fail("lost")
 
     assert drain(session) == ["c"]
 
@@ -208,7 +208,7 @@ def test_dedupe_knows_the_first_cursor() -> None:
     """The event that the first cursor names was delivered in an earlier life."""
     session, _ = make_session(dedupe=1, last_event_id="5")
     connect(session)
-    session.received(b"id:5\ndata:a\n\nid:6\ndata:b\n\nid:5\ndata:c\n\n")
+    session.received(b"id:5\ndata:a\n\nid:6\ndata:b\n\nid:5\ndata:c\n\n", 0.0)
 
     assert drain(session) == ["b", "c"]  # 5 is not among the last one any more
 
@@ -222,14 +222,14 @@ def test_dedupe_lets_in_what_an_error_kept_back(error: str, behind: str, told: s
     judges = Dialect(judge=lambda event: verdicts.get(event.event, Verdict.DELIVER))
     session, _ = make_session(dedupe=2, dialect=judges)
     connect(session)
-    session.received(b"id:0\ndata:-\n\n")
-    session.received(f"id:1\ndata:a\n\n{told}{error}{behind}".encode())
+    session.received(b"id:0\ndata:-\n\n", 0.0)
+    session.received(f"id:1\ndata:a\n\n{told}{error}{behind}".encode(), 0.0)
     assert drain(session) == ["-", "a", *(["-"] if told else [])]
     assert session.must_drop
     session.lost(None, 1.0)
     connect(session)
     session.received(
-        b"id:0\ndata:-\n\nid:1\ndata:a\n\nid:2\ndata:b\n\nid:3\ndata:c\n\nid:2\ndata:b\n\n"
+        b"id:0\ndata:-\n\nid:1\ndata:a\n\nid:2\ndata:b\n\nid:3\ndata:c\n\nid:2\ndata:b\n\n", 0.0
     )
 
     assert drain(session) == ["b", "c"]
@@ -241,7 +241,7 @@ def test_dedupe_does_not_hide_what_an_event_means(verdict: Verdict) -> None:
     told = Dialect(judge=lambda event: verdict if event.event == "word" else Verdict.DELIVER)
     session, recorder = make_session(dedupe=9, dialect=told, on_gap="give up")
     connect(session)
-    session.received(b"id:1\ndata:a\n\nid:1\nevent:word\ndata:x\n\nid:2\ndata:b\n\n")
+    session.received(b"id:1\ndata:a\n\nid:1\nevent:word\ndata:x\n\nid:2\ndata:b\n\n", 0.0)
 
     assert drain(session) == ["a"]
     assert session.finished != (verdict is Verdict.FAILURE)
@@ -260,13 +260,13 @@ def test_dedupe_lets_in_what_a_second_gap_kept_back() -> None:
     session, _ = make_session(dedupe=9, dialect=told, on_gap=begin_anew)
     for _ in range(2):
         connect(session)
-        session.received(b"id:2\nevent:gap\ndata:x\n\nid:2\ndata:b\n\n")
+        session.received(b"id:2\nevent:gap\ndata:x\n\nid:2\ndata:b\n\n", 0.0)
         assert drain(session) == []
         session.lost(None, 1.0)
         if session.gap is not None:
             session.recovered("1", 1.0)
     connect(session)
-    session.received(b"id:2\ndata:b\n\n")
+    session.received(b"id:2\ndata:b\n\n", 0.0)
 
     assert drain(session) == ["b"]
 
@@ -285,7 +285,7 @@ def test_dedupe_with_a_decoder_that_cannot_tell() -> None:
 
     session, _ = make_session(dedupe=10, decoder=Plain)
     connect(session)
-    session.received(b"id:1\ndata:a\n\ndata:b\n\nid:2\ndata:c\n\n")
+    session.received(b"id:1\ndata:a\n\ndata:b\n\nid:2\ndata:c\n\n", 0.0)
 
     assert drain(session) == ["a", "c"]
 
@@ -296,7 +296,7 @@ def test_repetitions_are_no_progress() -> None:
     session, _ = make_session(dedupe=10, policy=watched(seen))
     for _ in range(3):
         connect(session)
-        session.received(b"id:1\ndata:a\n\n")
+        session.received(b"id:1\ndata:a\n\n", 0.0)
         drain(session)
         delay_after(session, StreamEnded(), 0.0)
 
@@ -314,9 +314,9 @@ def test_an_id_that_cannot_be_sent_is_not_resumed_from() -> None:
     """Resuming from the id before it may repeat events; resuming from nothing would lose them."""
     session, _ = make_session()
     connect(session)
-    session.received(b"id:1\ndata:a\n\n")
+    session.received(b"id:1\ndata:a\n\n", 0.0)
     drain(session)
-    session.received(b"id:\x07\ndata:b\n\n")
+    session.received(b"id:\x07\ndata:b\n\n", 0.0)
     drain(session)
 
     assert session.last_event_id == "\x07"
@@ -329,7 +329,7 @@ def test_the_cursor_in_the_middle_of_a_batch() -> None:
     """It names the event delivered last, not the one received last."""
     session, _ = make_session(last_event_id="0")
     connect(session)
-    session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\nid:3\n\n")
+    session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\nid:3\n\n", 0.0)
 
     cursors = [session.last_event_id]
     while session.take(0.0):
@@ -342,7 +342,7 @@ def test_closing_in_the_middle_of_a_batch_keeps_the_cursor_of_what_was_delivered
     """What is thrown away is asked for again by the next life."""
     session, _ = make_session()
     connect(session)
-    session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\n")
+    session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\n", 0.0)
     session.take(0.0)
 
     session.close("closed", 1.0)
@@ -355,13 +355,13 @@ def test_an_id_only_block_is_saved_once_all_is_acknowledged() -> None:
     """Heartbeats that move the cursor move what is saved, but never past an open event."""
     session, _ = make_session(cursor=Store(), auto_ack=False)
     connect(session)
-    session.received(b"id:1\n\n")
+    session.received(b"id:1\n\n", 0.0)
     assert session.saving.begin() == "1"
     session.saving.saved("1")
-    session.received(b"id:2\ndata:a\n\n")
+    session.received(b"id:2\ndata:a\n\n", 0.0)
     event = session.take(0.0)
     assert event is not None
-    session.received(b"id:3\n\n")
+    session.received(b"id:3\n\n", 0.0)
     assert session.saving.begin() is None
 
     session.saving.ack(event)
@@ -373,7 +373,7 @@ def test_an_unsendable_cursor_is_not_saved() -> None:
     """A cursor that no request could carry is of no use to a later life."""
     session, _ = make_session(cursor=Store())
     connect(session)
-    session.received(b"id:\x01\ndata:a\n\n")
+    session.received(b"id:\x01\ndata:a\n\n", 0.0)
     drain(session)
     session.saving.acknowledge()
 
@@ -553,12 +553,12 @@ def test_the_retry_field_survives_the_connection() -> None:
     seen: list[Failure] = []
     session, _ = make_session(policy=watched(seen))
     connect(session)
-    session.received(b"retry: 2500\n")
+    session.received(b"retry: 2500\n", 0.0)
     delay_after(session, StreamEnded(), 0.0)
     session.begin_attempt(0.0)
     delay_after(session, httpx.ConnectError("refused"), 0.0)
     connect(session)
-    session.received(b"retry: " + b"9" * 400 + b"\n")
+    session.received(b"retry: " + b"9" * 400 + b"\n", 0.0)
     delay_after(session, StreamEnded(), 0.0)
 
     assert [failure.server_retry for failure in seen] == [2.5, 2.5, 1e12]
@@ -595,7 +595,7 @@ def test_closing_from_a_hook_is_final() -> None:
     assert session.begin_attempt(1.0) is None
     assert ends_with(session) is None
     assert not session.connected(200, {}, 1.0)
-    session.received(b"data: late\n\n")
+    session.received(b"data: late\n\n", 0.0)
     session.close("closed", 2.0)
     session.request_reconnect()
 
@@ -610,7 +610,7 @@ def test_events_decoded_while_another_thread_closes_are_not_delivered() -> None:
     connection = session._connection
     session.close("closed", 1.0)
     session._connection = connection
-    session.received(b"data: late\n\n")
+    session.received(b"data: late\n\n", 0.0)
 
     assert session.take(1.0) is None
     assert session.ready == []
@@ -673,13 +673,13 @@ def test_comments_reach_the_hooks() -> None:
     """Heartbeats can be observed; without hooks nobody asks the decoder for them."""
     session, recorder = make_session()
     connect(session)
-    session.received(b": ping\n")
+    session.received(b": ping\n", 0.0)
     assert session.take(0.0) is None
 
     assert [comment.text for comment in recorder.of(Comment)] == ["ping"]
     quiet, _ = make_session(hooks=[])
     connect(quiet)
-    quiet.received(b": ping\n\n")
+    quiet.received(b": ping\n\n", 0.0)
     assert quiet.take(0.0) is None
 
 
@@ -721,7 +721,7 @@ def test_another_thread_closes_while_an_event_is_handed_out() -> None:
     connect(session)
     session.close("closed", 0.0)
 
-    assert session._delivery.pop() is None
+    assert session.take(0.0) is None
     assert session._delivery.next_run() == []
 
 
@@ -738,7 +738,7 @@ def test_a_flood_of_comments_takes_linear_time(
     connect(session)
     count = 2**16 // len(block)
     began = time.process_time()
-    session.received(block * count)
+    session.received(block * count, 0.0)
     while take(session, 0.0):
         pass
 
@@ -754,7 +754,7 @@ def test_events_that_outlive_their_connection() -> None:
     session, _ = make_session(dialect=Dialect(judge=lambda _: Verdict.DELIVER))
     assert session.may_be_quick
     connect(session)
-    session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\nid:3\n\n")
+    session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\nid:3\n\n", 0.0)
     taken = session.take(0.0)
     assert taken is not None
     assert taken.data == "a"
@@ -772,11 +772,11 @@ def test_the_cursor_after_an_error_that_had_the_id_of_the_next_event(way: str) -
     told = Dialect(judge=lambda made: Verdict.FAILURE if made.event == "error" else Verdict.DELIVER)
     session, _ = make_session(dialect=told)
     connect(session)
-    session.received(b"id:1\ndata:a\n\nid:2\nevent:error\ndata:x\n\n")
+    session.received(b"id:1\ndata:a\n\nid:2\nevent:error\ndata:x\n\n", 0.0)
     assert drain(session) == ["a"]
     session.lost(None, 1.0)
     connect(session)
-    session.received(b"id:2\ndata:b\n\n")
+    session.received(b"id:2\ndata:b\n\n", 0.0)
     made = session.quick() if way == "quick" else session.take(0.0)
 
     assert made is not None
@@ -793,7 +793,7 @@ def test_a_position_that_is_no_text_on_the_short_way() -> None:
     """It ends the source, as on the long one."""
     session, _ = make_session(dialect=Dialect(position=no_text))
     connect(session)
-    session.received(b"data:a\n\n")
+    session.received(b"data:a\n\n", 0.0)
     assert session.quick() is None
     assert session.take(0.0) is None
     assert session.take(0.0) is None
@@ -812,7 +812,7 @@ def test_a_function_of_the_dialect_that_closes_the_source(way: str) -> None:
 
     session, _ = make_session(dialect=Dialect(judge=judge))
     connect(session)
-    session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\nid:3\ndata:c\n\n")
+    session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\nid:3\ndata:c\n\n", 0.0)
     pull = session.quick if way == "quick" else lambda: session.take(0.0)
     assert pull() is not None
     assert pull() is None

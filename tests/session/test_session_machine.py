@@ -255,7 +255,7 @@ class Lives(RuleBasedStateMachine):
         self.wire += text.encode()
         end = max(0, len(self.wire) - cut)
         chunk, self.wire = self.wire[:end], self.wire[end:]
-        self.session.received(chunk)
+        self.session.received(chunk, self.now)
         self.note_what_came()
 
     def note_what_came(self) -> None:
@@ -274,7 +274,7 @@ class Lives(RuleBasedStateMachine):
         text += f"id: {number + 1}\n" if numbered else ""
         text += f"event: {'gap' if gap else 'error'}\ndata: x\n\n"
         text += f"id: {number + 1}\ndata: event {number + 1}\n\n" if behind else ""
-        self.session.received(self.wire + text.encode())
+        self.session.received(self.wire + text.encode(), self.now)
         self.note_what_came()
         if not self.pull_ready():
             return

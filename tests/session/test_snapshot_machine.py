@@ -127,7 +127,7 @@ class Mirror(RuleBasedStateMachine):
             return False
         elif self.open:
             chunk, self.wire = self.wire[: self.cut], self.wire[self.cut :]
-            session.received(chunk)
+            session.received(chunk, self.now)
         else:
             self.connect()
         assert not session.finished, session.outcome()

@@ -1,8 +1,9 @@
-"""The future whose task goes on at once."""
+"""What a task waits for that goes on at once."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 
 async def waiting(log: list[str]) -> tuple[ImmediateFuture, asyncio.Task[None]]:
     """Start a task that awaits an arrival."""
-    arrival = ImmediateFuture(loop=asyncio.get_running_loop())
+    arrival = ImmediateFuture(asyncio.get_running_loop())
 
     async def wait() -> None:
         try:
@@ -57,11 +58,48 @@ async def test_in_a_task_it_is_the_next_round() -> None:
     assert log == ["woken"]
 
 
-async def test_what_arrived_before_is_there_at_once() -> None:
-    """A task that begins to wait too late does not wait."""
-    arrival = ImmediateFuture(loop=asyncio.get_running_loop())
+async def test_it_serves_again_and_again() -> None:
+    """However a wait has ended, the next one knows nothing of it."""
+    arrival = ImmediateFuture(asyncio.get_running_loop())
+    log: list[str] = []
+
+    async def wait() -> None:
+        for _ in range(4):
+            try:
+                await arrival
+            except (LookupError, asyncio.CancelledError) as error:
+                log.append(type(error).__name__)
+            else:
+                log.append("woken")
+
+    task = asyncio.create_task(wait())
+    for end in (arrival.arrive, lambda: arrival.wake(LookupError()), task.cancel, arrival.wake):
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(end)
+        await asyncio.sleep(0)
+    await task
+    assert log == ["woken", "LookupError", "CancelledError", "woken"]
+
+
+async def test_nothing_is_kept_for_the_next_wait() -> None:
+    """Where nobody waits there is nothing to end."""
+    arrival = ImmediateFuture(asyncio.get_running_loop())
     arrival.arrive()
-    await asyncio.wait_for(arrival, 0)
+    arrival.wake(LookupError())
+    assert not arrival.cancel()
+    with anyio.move_on_after(0.01) as scope:
+        await arrival
+    assert scope.cancelled_caught
+
+
+async def test_anyio_sees_that_a_task_waits() -> None:
+    """Tests of programs wait until all tasks do."""
+    arrival, task = await waiting([])
+    await anyio.wait_all_tasks_blocked()
+    assert not arrival.done()
+    arrival.wake()
+    assert arrival.done()
+    await task
 
 
 async def test_the_task_keeps_its_context() -> None:
@@ -75,7 +113,7 @@ async def test_the_task_keeps_its_context() -> None:
             scope.cancel()
             await anyio.sleep_forever()
 
-    arrival = ImmediateFuture(loop=asyncio.get_running_loop())
+    arrival = ImmediateFuture(asyncio.get_running_loop())
     task = asyncio.create_task(wait())
     await asyncio.sleep(0)
     asyncio.get_running_loop().call_soon(arrival.arrive)
@@ -85,7 +123,7 @@ async def test_the_task_keeps_its_context() -> None:
 
 async def test_an_error_of_the_task_stays_in_the_task() -> None:
     """The callback does not see it."""
-    arrival = ImmediateFuture(loop=asyncio.get_running_loop())
+    arrival = ImmediateFuture(asyncio.get_running_loop())
     done: list[bool] = []
 
     async def fail() -> None:
@@ -105,21 +143,35 @@ async def test_an_error_of_the_task_stays_in_the_task() -> None:
     assert done
 
 
-@pytest.mark.parametrize("how", ["task", "future"])
-async def test_cancelled(how: str) -> None:
-    """The task that waits is cancelled; or the future, which cancels the task."""
+@pytest.mark.parametrize("why", [(), ("why",)])
+async def test_cancelled(why: tuple[str, ...]) -> None:
+    """The task that waits is cancelled, at once, and hears what it was told."""
     log: list[str] = []
     arrival, task = await waiting(log)
-    (task if how == "task" else arrival).cancel()
+    task.cancel(*why)
+    arrival.arrive()  # too late
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert caught.value.args == why
+    assert log == ["CancelledError"]
+    assert arrival.cancelled
+
+
+async def test_cancelled_between_its_end_and_the_next_round() -> None:
+    """The wait is over, but the task is cancelled all the same."""
+    log: list[str] = []
+    arrival, task = await waiting(log)
+    arrival.wake()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert log == ["CancelledError"]
-    assert arrival.cancelled()
+    assert not arrival.cancelled
 
 
 async def test_cancelled_by_a_scope() -> None:
     """A scope of anyio cancels a task only if it sees it waiting for a future."""
-    arrival = ImmediateFuture(loop=asyncio.get_running_loop())
+    arrival = ImmediateFuture(asyncio.get_running_loop())
     with anyio.move_on_after(0.01) as scope:
         await arrival
     assert scope.cancelled_caught
@@ -129,19 +181,19 @@ async def test_failed() -> None:
     """A deadline that passed."""
     log: list[str] = []
     arrival, task = await waiting(log)
-    arrival.set_exception(TimeoutError())
+    arrival.wake(TimeoutError())
     with pytest.raises(TimeoutError):
         await task
     assert log == ["TimeoutError"]
 
 
-async def test_set_as_any_future() -> None:
+async def test_woken_as_by_any_future() -> None:
     """The end of a connection, which asyncio tells of while it closes it."""
     log: list[str] = []
     arrival, task = await waiting(log)
 
     def ended() -> None:
-        arrival.set_result(None)
+        arrival.wake()
         log.append("returned")
 
     asyncio.get_running_loop().call_soon(ended)
@@ -149,38 +201,13 @@ async def test_set_as_any_future() -> None:
     assert log == ["returned", "woken"]
 
 
-@pytest.mark.parametrize("how", ["result", "exception", "cancellation"])
-async def test_over_before_anybody_waits(how: str) -> None:
-    """What is set is there for whoever begins to wait then."""
-    arrival = ImmediateFuture(loop=asyncio.get_running_loop())
-    if how == "result":
-        arrival.set_result(None)
-        await asyncio.wait_for(arrival, 0)
-    elif how == "exception":
-        arrival.set_exception(LookupError())
-        with pytest.raises(LookupError):
-            await arrival
-    else:
-        arrival.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await arrival
-
-
-async def test_several_may_wait() -> None:
-    """Only the first of them goes on at once."""
-    arrival = ImmediateFuture(loop=asyncio.get_running_loop())
-    waits = [asyncio.create_task(_wait_for(arrival)) for _ in range(3)]
-    await asyncio.sleep(0)
-    asyncio.get_running_loop().call_soon(arrival.arrive)
-    await asyncio.wait_for(asyncio.gather(*waits), 5)
-
-
-async def test_over_before_the_task_has_it() -> None:
+@pytest.mark.parametrize("error", [None, LookupError])
+async def test_over_before_the_task_has_it(error: type[Exception] | None) -> None:
     """Whoever runs the first step of a coroutine may make a task of the rest later."""
-    arrival = ImmediateFuture(loop=asyncio.get_running_loop())
+    arrival = ImmediateFuture(asyncio.get_running_loop())
     steps = _wait_for(arrival)
     first = steps.send(None)
-    arrival.arrive()
+    arrival.arrive() if error is None else arrival.wake(error())
 
     class Rest:
         def __await__(self) -> Generator[Any, None, None]:
@@ -190,7 +217,8 @@ async def test_over_before_the_task_has_it() -> None:
     async def go_on() -> None:
         await Rest()
 
-    await asyncio.wait_for(asyncio.create_task(go_on()), 5)
+    with pytest.raises(error) if error else nullcontext():
+        await asyncio.wait_for(asyncio.create_task(go_on()), 5)
 
 
 async def _wait_for(arrival: ImmediateFuture) -> None:

@@ -24,6 +24,9 @@ class Retries:
         name: What stamina's hooks show as the name of what is tried.
         url: What they show as its argument.
         report: Called with what these hooks raise.
+
+    Attributes:
+        begun: Whether a wait has begun since the last outage was over.
     """
 
     def __init__(self, name: str, url: str, report: Callable[[object, Exception], None]) -> None:
@@ -33,11 +36,7 @@ class Retries:
         self._due = Due()
         self._attempts: AsyncGenerator[None, None] | None = None
         self._on_our_own = False
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is something to end once the outage is over."""
-        return self._attempts is not None
+        self.begun = False
 
     async def wait(self, retry: Retry) -> bool:
         """Wait as long as was decided.
@@ -48,6 +47,7 @@ class Retries:
         """
         if retry.number == 1:
             self.over()
+        self.begun = True
         if retry.resumed:
             await anyio.sleep(retry.seconds)
             return True
@@ -66,7 +66,7 @@ class Retries:
     def over(self) -> None:
         """Note that the outage is over."""
         attempts, self._attempts = self._attempts, None
-        self._on_our_own = False
+        self._on_our_own = self.begun = False
         if attempts is not None:
             # It stands at a bare yield, so closing it takes one step and waits for nothing.
             with suppress(StopIteration):

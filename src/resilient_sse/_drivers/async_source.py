@@ -74,7 +74,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._left = True
+        self._left, self._inside = True, False
         if self._forked:
             return
         try:
@@ -96,7 +96,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
     async def __anext__(self) -> ServerSentEvent:
         if self._ready:
             return self._ready.pop()
-        if (event := self._quick()) is not None:
+        if self._quick is not None and (event := self._quick()) is not None:
             return event
         event = await self._pull(self._session.take)
         if event is None:
@@ -172,25 +172,30 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
 
     async def _pull(self, take: Callable[[float], T | None]) -> T | None:
         """Return the next thing to hand out; None at the end of the stream."""
-        self._check_inside("async with")
+        if not self._inside:
+            self._check_inside("async with")
         if self._pulling:
             raise busy()
         self._pulling = True
-        session, saving = self._session, self._saving
+        session, saving, plain = self._session, self._saving, self._plain
         try:
             while True:
-                if not self._plain:
+                if not plain:
                     saving.acknowledge()
                     if saving.is_due(self._now()):
                         await self._save()
-                if (self._ready or self._behind_comments or not self._plain) and (
+                if (self._ready or self._behind_comments or not plain) and (
                     due := take(self._now())
                 ):
                     return due
                 if session.finished:
                     await self._end()
                     return None
-                await self._step()
+                chunks = self._chunks
+                if plain and chunks is not None and not session.reconnect_requested:
+                    await self._read(chunks)
+                else:
+                    await self._step()
         finally:
             self._pulling = False
             if self._pull_over is not None:
@@ -260,7 +265,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
             raise
         else:
             try:
-                self._session.received(chunk)
+                self._session.received(chunk, self._now())
             except Exception as exc:  # noqa: BLE001 - likewise
                 error = exc
             else:

@@ -204,8 +204,9 @@ class Source(Generic[C]):
         self._plain = ready is not None
         self._ready: list[ServerSentEvent] = [] if ready is None else ready
         self._behind_comments = self._session.behind_comments
-        self._quick = self._session.quick if self._session.may_be_quick else _nothing
+        self._quick = self._session.quick if self._session.may_be_quick else None
         self._entered = self._left = self._forked = False
+        self._inside = False  # entered, and neither left nor in a forked child
         self._response: Any = None
 
     _awaits = True  # what functions of the program's may return
@@ -232,14 +233,14 @@ class Source(Generic[C]):
         if self._entered:
             msg = "a source is used once; make another one to read the stream again"
             raise RuntimeError(msg)
-        self._entered = True
+        self._entered = self._inside = True
         watch(self)
 
     def _left_to_parent(self) -> None:
         """Note that this is a forked child, where the source may only be closed and left."""
-        self._forked = True
+        self._forked, self._inside = True, False
         self._ready.clear()  # else the next event would be taken from it without a look at this
-        self._quick = _nothing
+        self._quick = None
         self._behind_comments.clear()
 
     def _check_process(self) -> None:
@@ -247,10 +248,11 @@ class Source(Generic[C]):
             raise forked()
 
     def _check_inside(self, how: str) -> None:
+        if self._inside:
+            return
         self._check_process()
-        if not self._entered or self._left:
-            msg = f"iterate inside the block: {how} {type(self).__name__}(url) as source: ..."
-            raise RuntimeError(msg)
+        msg = f"iterate inside the block: {how} {type(self).__name__}(url) as source: ..."
+        raise RuntimeError(msg)
 
     def _check_client(self, method: str, advice: str) -> None:
         if self._client is not None and not hasattr(self._client, method):
@@ -258,10 +260,6 @@ class Source(Generic[C]):
             raise TypeError(msg)
 
     _now = staticmethod(monotonic)
-
-
-def _nothing() -> None:
-    """Stand for `Session.quick` where events are taken in another way."""
 
 
 def _absolute(url: Any, client: Any) -> Any:  # noqa: ANN401 - `Settings` checks what it is

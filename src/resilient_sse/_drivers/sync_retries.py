@@ -35,6 +35,7 @@ class SyncRetries:
         interrupted: Says whether nobody wants to wait any more.
 
     Attributes:
+        begun: Whether a wait has begun since the last outage was over.
         woken: Whether the last wait was ended by `wake`.
     """
 
@@ -51,13 +52,9 @@ class SyncRetries:
         self._interrupted = interrupted
         self._host: Host | None = None
         self._on_our_own = False
+        self.begun = False
         self._awake: threading.Event | None = None  # while somebody waits
         self.woken = False
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is something to end once the outage is over."""
-        return self._host is not None
 
     def wake(self) -> None:
         """End a wait that is under way in another thread."""
@@ -74,6 +71,7 @@ class SyncRetries:
         """
         if retry.number == 1:
             self.over()
+        self.begun = True
         self.woken = False
         awake = self._awake = threading.Event()
         try:
@@ -103,7 +101,7 @@ class SyncRetries:
     def over(self) -> None:
         """Note that the outage is over."""
         self._host = None
-        self._on_our_own = False
+        self._on_our_own = self.begun = False
 
     def _with_stamina(self, retry: Retry, awake: threading.Event) -> bool | None:
         """Have stamina wait; None if it could not, because of something that it called."""

@@ -80,7 +80,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._left = True
+        self._left, self._inside = True, False
         if self._forked:
             return
         try:
@@ -101,7 +101,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
                 return self._ready.pop()
             except IndexError:  # another thread closed the source this very moment
                 pass
-        if (event := self._quick()) is not None:
+        if self._quick is not None and (event := self._quick()) is not None:
             return event
         event = self._pull(self._session.take)
         if event is None:
@@ -191,25 +191,29 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
 
     def _pull(self, take: Callable[[float], T | None]) -> T | None:
         """Return the next thing to hand out; None at the end of the stream."""
-        self._check_inside("with")
+        if not self._inside:
+            self._check_inside("with")
+        session, plain = self._session, self._plain
+        free = self._pulling.acquire(False)  # noqa: FBT003 - with a keyword it takes twice as long
         # After the end it is held by whoever cleans up, which takes a moment.
-        if not self._pulling.acquire(timeout=_CLEAN_UP_SECONDS if self._session.finished else 0):
+        if not (free or (session.finished and self._pulling.acquire(timeout=_CLEAN_UP_SECONDS))):
             raise busy()
         try:
             while True:
-                if not self._plain:
+                if not plain:
                     self._acknowledge()
-                if (self._ready or self._behind_comments or not self._plain) and (
+                if (self._ready or self._behind_comments or not plain) and (
                     due := take(self._now())
                 ):
                     return due
-                if self._plain and self._chunks is not None and not self._session.interrupted:
-                    self._read(self._chunks)
-                    continue
-                if self._session.finished:
+                if session.finished:
                     self._end()
                     return None
-                self._step()
+                chunks = self._chunks
+                if plain and chunks is not None and not session.reconnect_requested:
+                    self._read(chunks)
+                else:
+                    self._step()
         finally:
             self._pulling.release()
 
@@ -255,7 +259,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
     def _read(self, chunks: Iterator[bytes]) -> None:
         error: Exception | None
         try:
-            chunk = next(chunks)
+            chunk = chunks.__next__()
         except StopIteration:
             self._slot.ended()
             error = self._session.ended(self._now())
@@ -268,7 +272,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
             raise
         else:
             try:
-                self._session.received(chunk)
+                self._session.received(chunk, self._now())
             except Exception as exc:  # noqa: BLE001 - likewise
                 error = exc
             else:

@@ -50,6 +50,8 @@ class Delivery:
         self._batch: list[ServerSentEvent] = []
         self._before_batch = ""
         self.rules = Rules(settings) if settings.looks_at_events else None
+        self._by_id = settings.dedupe > 0 if self.rules is None else self.rules.by_id
+        self.cursor: str
         self._newest = ""  # the decoder's cursor
         # What is delivered, but not acknowledged; None if there is no store to tell of it.
         self.acks = None if settings.cursor is None else Acknowledgements("")
@@ -94,8 +96,7 @@ class Delivery:
         """Begin with a new connection: its decoder tells which events have an id of their own."""
         if self.rules is not None and not self.rules.by_position:
             self.rules.stream_id = self.cursor  # perhaps not that of the event that ended the last
-        by_id = self._delivered_ids is not None or (self.rules is not None and self.rules.by_id)
-        if by_id and hasattr(decoder, "own_ids"):
+        if self._by_id and hasattr(decoder, "own_ids"):
             decoder.own_ids = []
 
     def fill(
@@ -105,34 +106,50 @@ class Delivery:
         comments: list[str] | None = None,
     ) -> int:
         """Take what the decoder returned, and the comments before it; return how many are new."""
-        if events and self._delivered_ids is not None:
-            events = self._delivered_ids.fresh(events, _own_ids(events, decoder))
-        elif events and self.rules is not None and self.rules.by_id:
-            self.rules.note(_own_ids(events, decoder))
-        if not self.queue and not self.waiting:
-            self._batch, self._before_batch = [], self.cursor
-        if self.waiting and not self.waiting[-1].events:  # so a flood of comments is one run
-            self.waiting[-1].comments.extend(comments or [])
-            self.waiting[-1].events.extend(events)
-        elif comments or (events and (self.queue or self.waiting)):
-            self.waiting.append(Run(comments or [], events))
-        elif events:
-            self._enqueue(events, self._before_batch)
-        self._newest = decoder.last_event_id
+        if self._by_id and events:
+            events = self._looked_at_ids(events, decoder)
+        if comments or self.queue or self.waiting:
+            self._line_up(events, comments or [])
+        else:
+            self._enqueue(events, self.cursor)
+        newest = self._newest = decoder.last_event_id
         if self.rules is not None:
             self.settle(self.rules)
-        elif self._newest != self.cursor:
-            self.cursor = self._newest
-            if self.carries(self._newest):
-                self._resumable = self._newest
+        elif newest != self.cursor:
+            self.cursor = newest
+            if self.carries(newest):
+                self._resumable = newest
             else:
                 self._find_resumable([event.id for event in reversed(events)])
         return len(events)
 
+    def _looked_at_ids(
+        self, events: list[ServerSentEvent], decoder: Decoder
+    ) -> list[ServerSentEvent]:
+        """Return the events that are new; where rules apply, they are to tell which are."""
+        own_ids = _own_ids(events, decoder)
+        if self._delivered_ids is not None:
+            return self._delivered_ids.fresh(events, own_ids)
+        if self.rules is not None:
+            self.rules.note(own_ids)
+        return events
+
     def _enqueue(self, events: list[ServerSentEvent], before: str) -> None:
+        """Put events into the queue, which is empty."""
         self._before_batch = before
         self._batch = events
-        self.queue.extend(reversed(events))
+        self.queue.extend(events)
+        self.queue.reverse()
+
+    def _line_up(self, events: list[ServerSentEvent], comments: list[str]) -> None:
+        """Put events behind what waits, with the comments in front of them."""
+        if not self.queue and not self.waiting:
+            self._batch, self._before_batch = [], self.cursor
+        if self.waiting and not self.waiting[-1].events:  # so a flood of comments is one run
+            self.waiting[-1].comments.extend(comments)
+            self.waiting[-1].events.extend(events)
+        elif comments or events:
+            self.waiting.append(Run(comments, events))
 
     def next_run(self) -> list[str]:
         """Let the next run into the queue; return the comments that stand in front of it."""
@@ -188,13 +205,6 @@ class Delivery:
             return self.cursor
         delivered = len(self._batch) - len(self.queue)
         return self._batch[delivered - 1].id if delivered else self._before_batch
-
-    def pop(self) -> ServerSentEvent | None:
-        """Hand out the next event, where no rule applies to it."""
-        try:
-            return self.queue.pop()
-        except IndexError:  # another thread closed the source this very moment
-            return None
 
     def pop_all(self) -> list[ServerSentEvent]:
         """Hand out all that may be handed out, where no rule applies to it."""

@@ -118,6 +118,7 @@ class Session:
 
     Attributes:
         finished: Whether nothing more will come.
+        reconnect_requested: Whether the connection or the wait is to be dropped.
     """
 
     def __init__(self, settings: Settings, lock: AbstractContextManager[Any]) -> None:
@@ -141,7 +142,7 @@ class Session:
         self._scheduled: tuple[Failure, float] | None = None  # what hooks have yet to hear
         self._retry_at: float | None = None  # when the wait that was decided on is over
         self._waited = False
-        self._reconnect_requested = False
+        self.reconnect_requested = False
         self._halted: Looked | None = None  # what is to be done before the next event
         self._broken_by: Exception | None = None  # why the open connection is to be dropped
         self._body_over = False  # whether the body has ended, and its end is still to be acted on
@@ -182,9 +183,12 @@ class Session:
         if delivery.rules is not None:
             events = self._take(delivery.rules, now, most=1)
             return events[0] if events else None
-        if delivery.waiting and not delivery.queue:
+        if not delivery.queue:
             self._go_on_behind_comments()
-        return delivery.pop() if self._may_take(now) else None
+        try:
+            return delivery.queue.pop()
+        except IndexError:  # there is none; perhaps another thread closed the source
+            return None
 
     def quick(self) -> ServerSentEvent | None:
         """Hand out the next event if looking at it is all there is to do; None: `take` has to."""
@@ -214,7 +218,7 @@ class Session:
         if delivery.rules is not None:
             return self._take(delivery.rules, now, most=None)
         self._go_on_behind_comments(join=True)
-        return delivery.pop_all() if self._may_take(now) else []
+        return delivery.pop_all()
 
     def _go_on_behind_comments(self, *, join: bool = False) -> None:
         """Tell of the comments in front of the next events, now that those before are out.
@@ -233,20 +237,11 @@ class Session:
                 with self._lock:
                     delivery.join()
 
-    def _may_take(self, now: float) -> bool:
-        """Say whether there is something to hand out."""
-        queue, connection = self._delivery.queue, self._connection
-        if self.finished:  # perhaps from another thread, while this one was decoding
-            queue.clear()
-        if queue and connection is not None and connection.totals.first_event_seconds is None:
-            connection.totals.first_event_seconds = now - self._attempt_began
-        return bool(queue)
-
     def _take(self, rules: Rules, now: float, *, most: int | None) -> list[ServerSentEvent]:
         """Hand out at most so many events, each of them looked at first."""
         while not self._acts_on_halt(now):
             self._go_on_behind_comments(join=most is None)
-            if not self._may_take(now):
+            if not self._delivery.queue:
                 self._act_on_end(now)
                 break
             room = self.saving.room
@@ -352,7 +347,7 @@ class Session:
         with self.deciding:
             if self.finished:
                 return None
-            self._reconnect_requested = False
+            self.reconnect_requested = False
             outage, cursor = self._outage, self._delivery.resumable
             attempt = self._attempt = Attempt(outage.count + 1, outage.current, cursor)
             self._sent_cursor = cursor if self._settings.dialect.resume is not None else ""
@@ -415,7 +410,7 @@ class Session:
 
     # -- An open connection --------------------------------------------------------------------
 
-    def received(self, chunk: bytes) -> None:
+    def received(self, chunk: bytes, now: float) -> None:
         """Decode the next bytes of the open connection into the queue, which is empty.
 
         Raises:
@@ -427,29 +422,37 @@ class Session:
             return
         connection.totals.bytes += len(chunk)
         if connection.comments is None:
-            self._decoded(connection, connection.decode(chunk))
+            self._decoded(connection, connection.decode(chunk), now)
             return
         for piece in pieces(chunk):
             events: list[ServerSentEvent] = []
             try:
                 events = connection.decode(piece)
             finally:  # comments stand in front of what cannot be decoded, too
-                self._decoded(connection, events, connection.take_comments())
+                self._decoded(connection, events, now, connection.take_comments())
 
     def _decoded(
         self,
         connection: Connection,
         events: list[ServerSentEvent],
+        now: float,
         comments: list[str] | None = None,
     ) -> None:
         """Put what came of some bytes, comments first, behind what waits to be handed out."""
         with self._lock:
-            if not self.finished:
-                new = self._delivery.fill(events, connection.decoder, comments)
-                connection.totals.events += new
-                rules = self._delivery.rules
-                if new and (rules is None or not rules.tell_progress):
-                    connection.progress = True
+            if self.finished:  # perhaps from another thread, while this one was decoding
+                return
+            new = self._delivery.fill(events, connection.decoder, comments)
+            if new and not connection.totals.events:
+                self._first_came(connection, now)
+            connection.totals.events += new
+
+    def _first_came(self, connection: Connection, now: float) -> None:
+        """Note that the first events of a connection came."""
+        connection.totals.first_event_seconds = now - self._attempt_began
+        rules = self._delivery.rules
+        if rules is None or not rules.tell_progress:
+            connection.progress = True
 
     def ended(self, now: float) -> Exception | None:
         """Say why there is nothing more to read; None if that is no failure, or not yet.
@@ -463,7 +466,7 @@ class Session:
             return error
         if dialect.flush:
             try:
-                self._decoded(connection, connection.flush(), connection.take_comments())
+                self._decoded(connection, connection.flush(), now, connection.take_comments())
             except (EventTooLarge, CallbackFailed) as error:
                 return error
             self._body_over = True
@@ -480,17 +483,17 @@ class Session:
 
     def request_reconnect(self) -> None:
         """Have the connection or the wait dropped, and a new connection opened at once."""
-        self._reconnect_requested = not self.finished
+        self.reconnect_requested = not self.finished
 
     @property
     def interrupted(self) -> bool:
         """Whether this side wants the I/O under way to end, so that its errors say nothing."""
-        return self._reconnect_requested or self.finished
+        return self.reconnect_requested or self.finished
 
     @property
     def must_drop(self) -> bool:
         """Whether the open connection is to be dropped before anything else is read."""
-        asked = self._reconnect_requested or self._gaps.open or self._broken_by
+        asked = self.reconnect_requested or self._gaps.open or self._broken_by
         return bool(asked) and self._connection is not None
 
     def lost(self, error: Exception | None, now: float) -> None:
@@ -509,7 +512,7 @@ class Session:
                 return
             if error is None:
                 error = broken_by
-            if self._reconnect_requested and connection is not None:
+            if self.reconnect_requested and connection is not None:
                 error = None  # what broke is what this side broke
             progress = self._connection_over(connection, now)
             failure = None
@@ -551,7 +554,7 @@ class Session:
     def must_wait(self) -> bool:
         """Whether a failure is to be decided about, or waited for, before the next attempt."""
         pending = self._outage.current is not None and not self._waited
-        return pending and not self._reconnect_requested
+        return pending and not self.reconnect_requested
 
     def retry(self, now: float, *, certain: bool) -> Retry | None:
         """Decide about the failure, once; if the wait was cut short, it goes on.

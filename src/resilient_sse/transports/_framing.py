@@ -23,7 +23,6 @@ __all__ = ["Framing", "framing_of"]
 _CRLF: Final = b"\r\n"
 # The line ending of the chunk before, then size, extensions and the blanks that h11 allows too.
 _CHUNK_HEADER: Final = re.compile(rb"\r\n([0-9A-Fa-f]{1,20})(?:;[^\r\n]*)?[ \t]*\r\n")
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 # h11 does not insist on the CR here.
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 # As much as h11 keeps of a line that does not end.
@@ -116,11 +115,12 @@ class Chunked(Framing):
         if not data:
             self._end(_incomplete("incomplete chunked read"))
             return b""
-        # A live stream's packet is exactly one chunk: that is read in half the time.
-        if self._held == _CRLF and (size := _SIZE.match(data)) is not None:
-            begin, length = size.end(), int(size[1], 16)
-            if begin + length + 2 == len(data) and length and data[-2:] == _CRLF:
-                return data[begin:-2]
+        # A live stream's packet is exactly one chunk: that is read in a third of the instructions.
+        if self._held == _CRLF and data[-2:] == _CRLF:
+            size, _, rest = data.partition(_CRLF)
+            length = len(rest) - len(_CRLF)
+            if length > 0 and size.lower() == b"%x" % length:
+                return rest[:-2]
         if self._held:
             data, self._held = self._held + data, b""
         pieces: list[bytes] = []

@@ -62,7 +62,7 @@ class AsyncioStream(asyncio.Protocol):
         self._broken = ""
         self._cause: BaseException | None = None
         # Who waits, and until when
-        self._reading: ImmediateFuture | None = None
+        self._reading = ImmediateFuture(loop)
         self._deadline = self._due = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
@@ -90,15 +90,14 @@ class AsyncioStream(asyncio.Protocol):
             self.unread(data[max_bytes:])
         return data[:max_bytes]
 
-    def wait(self, seconds: float | None) -> asyncio.Future[None]:
-        """Return what is done when there is something to `take`; the first half of `read`."""
-        before = self._reading
-        if before is not None and not before.done():
+    def wait(self, seconds: float | None) -> ImmediateFuture:
+        """Return what to await until there is something to `take`; the first half of `read`."""
+        reading = self._reading
+        if reading.waiting:
             raise RuntimeError("another task is reading from this connection")
-        reading = self._reading = ImmediateFuture(loop=self._loop)
         if seconds is None:
             self._deadline = math.inf
-        elif before is None or not before.cancelled():  # else this wait goes on with that one
+        elif not reading.cancelled:  # else this wait goes on with that one
             self._deadline = self._loop.time() + seconds
         if self._deadline < self._due:
             self._arm()
@@ -136,13 +135,12 @@ class AsyncioStream(asyncio.Protocol):
 
     def _look_at_deadline(self) -> None:
         self._timer, self._due = None, math.inf
-        reading = self._reading
-        if reading is None or reading.done() or self._deadline == math.inf:
+        if not self._reading.waiting or self._deadline == math.inf:
             return
         if self._deadline > self._loop.time():
             self._arm()
         else:
-            reading.set_exception(self._library.ReadTimeout(TOO_LATE))
+            self._reading.wake(self._library.ReadTimeout(TOO_LATE))
 
     # -- Writing --------------------------------------------------------------------------------
 
@@ -226,10 +224,10 @@ class AsyncioStream(asyncio.Protocol):
         self._received.append(data)
         self.ready = True
         reading = self._reading
-        if reading is not None and not reading.done():
+        if reading.waiting:
             reading.arrive()
             return
-        self._reading = None  # the silence is over, even for a wait that was cancelled
+        reading.cancelled = False  # the silence is over, also for a wait that was cancelled
         self._size += len(data)
         if self._size > _MOST_BUFFERED and not self._paused:
             self._paused = True
@@ -241,7 +239,7 @@ class AsyncioStream(asyncio.Protocol):
         if answer := tls.to_send():
             self._transport.write(answer)
         if shaking_hands and tls.established:
-            self._wake_reader()
+            self._reading.wake()
         if tls.ended:
             self._end(str(tls.error or ""), tls.error)
             self._transport.abort()
@@ -275,12 +273,8 @@ class AsyncioStream(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._wake_reader()
+        self._reading.wake()
         self.resume_writing()
-
-    def _wake_reader(self) -> None:
-        if self._reading is not None and not self._reading.done():
-            self._reading.set_result(None)
 
     def abort(self) -> None:
         """Close the connection at once; a read that is pending in another task fails."""
