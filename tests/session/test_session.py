@@ -690,14 +690,20 @@ class Intruding:
         self._lock = threading.RLock()
         self.intruder: Callable[[], object] | None = None
 
-    def __enter__(self) -> None:
+    def acquire(self) -> None:
         intruder, self.intruder = self.intruder, None
         if intruder is not None:
             intruder()
         self._lock.acquire()
 
-    def __exit__(self, *_exc: object) -> None:
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def release(self) -> None:
         self._lock.release()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.release()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

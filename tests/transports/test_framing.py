@@ -124,6 +124,14 @@ def test_broken_chunks(stream: bytes, body: bytes, error: str) -> None:
     assert not framing.reusable
 
 
+def test_a_chunk_behind_the_last_one() -> None:
+    """It is no part of the body, also if it comes by itself."""
+    framing = framing_of(b"GET", 200, CHUNKED)
+    assert _read(framing, [b"2\r\nhi\r\n", b"0\r\n", b"5\r\nhello\r\n", b"\r\n"]) == b"hi"
+    assert (framing.open, framing.reusable) == (False, False)
+    assert "illegal" in framing.error
+
+
 def test_length() -> None:
     """A body with a length ends there, and what follows spoils the connection."""
     framing = framing_of(b"GET", 200, [(b"content-length", b"5")])

@@ -111,7 +111,9 @@ class Delivery:
         if comments or self.queue or self.waiting:
             self._line_up(events, comments or [])
         else:
-            self._enqueue(events, self.cursor)
+            self._batch, self._before_batch = events, self.cursor
+            self.queue.extend(events)
+            self.queue.reverse()
         newest = self._newest = decoder.last_event_id
         if self.rules is not None:
             self.settle(self.rules)

@@ -78,12 +78,19 @@ from resilient_sse.lifecycle import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
     from contextlib import AbstractContextManager
+    from typing import Protocol
 
     from resilient_sse._session.delivery import Run
     from resilient_sse._session.rules import Looked, Rules
     from resilient_sse._session.settings import Settings
     from resilient_sse._values.event import ServerSentEvent
     from resilient_sse.lifecycle import GapDetected
+
+    class Lock(AbstractContextManager[Any], Protocol):
+        """One of `threading`, of which nothing is imported here."""
+
+        def acquire(self) -> object: ...
+        def release(self) -> object: ...
 
 
 _NO_CONTENT: Final = 204  # WHATWG HTML 9.2.1: how a server tells a client to stop reconnecting
@@ -121,7 +128,7 @@ class Session:
         reconnect_requested: Whether the connection or the wait is to be dropped.
     """
 
-    def __init__(self, settings: Settings, lock: AbstractContextManager[Any]) -> None:
+    def __init__(self, settings: Settings, lock: Lock) -> None:
         self._settings = settings
         self.source_id = next(_source_ids)
         self.url = redact_url(settings.url)
@@ -439,13 +446,16 @@ class Session:
         comments: list[str] | None = None,
     ) -> None:
         """Put what came of some bytes, comments first, behind what waits to be handed out."""
-        with self._lock:
+        self._lock.acquire()  # `with` takes twice as long, and this is for every read
+        try:
             if self.finished:  # perhaps from another thread, while this one was decoding
                 return
             new = self._delivery.fill(events, connection.decoder, comments)
             if new and not connection.totals.events:
                 self._first_came(connection, now)
             connection.totals.events += new
+        finally:
+            self._lock.release()
 
     def _first_came(self, connection: Connection, now: float) -> None:
         """Note that the first events of a connection came."""

@@ -116,7 +116,7 @@ class Chunked(Framing):
             self._end(_incomplete("incomplete chunked read"))
             return b""
         # A live stream's packet is exactly one chunk: that is read in a third of the instructions.
-        if self._held == _CRLF and data[-2:] == _CRLF:
+        if self._held == _CRLF and data[-2:] == _CRLF and not self._trailers:
             size, _, rest = data.partition(_CRLF)
             length = len(rest) - len(_CRLF)
             if length > 0 and size.lower() == b"%x" % length:

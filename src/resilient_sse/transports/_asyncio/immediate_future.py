@@ -98,10 +98,11 @@ class ImmediateFuture:
 
     def result(self) -> None:
         """Raise what the wait has failed with, if it has."""
+        if self._error is None:
+            return
         error, self._error = self._error, None
         try:
-            if error is not None:
-                raise error
+            raise error
         finally:
             del error  # its traceback holds this frame
 
