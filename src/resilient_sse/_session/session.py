@@ -125,7 +125,6 @@ class Session:
 
     Attributes:
         finished: Whether nothing more will come.
-        reconnect_requested: Whether the connection or the wait is to be dropped.
     """
 
     def __init__(self, settings: Settings, lock: Lock) -> None:
@@ -149,7 +148,7 @@ class Session:
         self._scheduled: tuple[Failure, float] | None = None  # what hooks have yet to hear
         self._retry_at: float | None = None  # when the wait that was decided on is over
         self._waited = False
-        self.reconnect_requested = False
+        self._reconnect_requested = False
         self._halted: Looked | None = None  # what is to be done before the next event
         self._broken_by: Exception | None = None  # why the open connection is to be dropped
         self._body_over = False  # whether the body has ended, and its end is still to be acted on
@@ -354,7 +353,7 @@ class Session:
         with self.deciding:
             if self.finished:
                 return None
-            self.reconnect_requested = False
+            self._reconnect_requested = False
             outage, cursor = self._outage, self._delivery.resumable
             attempt = self._attempt = Attempt(outage.count + 1, outage.current, cursor)
             self._sent_cursor = cursor if self._settings.dialect.resume is not None else ""
@@ -493,17 +492,17 @@ class Session:
 
     def request_reconnect(self) -> None:
         """Have the connection or the wait dropped, and a new connection opened at once."""
-        self.reconnect_requested = not self.finished
+        self._reconnect_requested = not self.finished
 
     @property
     def interrupted(self) -> bool:
         """Whether this side wants the I/O under way to end, so that its errors say nothing."""
-        return self.reconnect_requested or self.finished
+        return self._reconnect_requested or self.finished
 
     @property
     def must_drop(self) -> bool:
         """Whether the open connection is to be dropped before anything else is read."""
-        asked = self.reconnect_requested or self._gaps.open or self._broken_by
+        asked = self._reconnect_requested or self._gaps.open or self._broken_by
         return bool(asked) and self._connection is not None
 
     def lost(self, error: Exception | None, now: float) -> None:
@@ -522,7 +521,7 @@ class Session:
                 return
             if error is None:
                 error = broken_by
-            if self.reconnect_requested and connection is not None:
+            if self._reconnect_requested and connection is not None:
                 error = None  # what broke is what this side broke
             progress = self._connection_over(connection, now)
             failure = None
@@ -564,7 +563,7 @@ class Session:
     def must_wait(self) -> bool:
         """Whether a failure is to be decided about, or waited for, before the next attempt."""
         pending = self._outage.current is not None and not self._waited
-        return pending and not self.reconnect_requested
+        return pending and not self._reconnect_requested
 
     def retry(self, now: float, *, certain: bool) -> Retry | None:
         """Decide about the failure, once; if the wait was cut short, it goes on.
