@@ -758,7 +758,7 @@ def test_a_flood_of_comments_takes_linear_time(
 def test_events_that_outlive_their_connection() -> None:
     """They are handed out on the short way, too."""
     session, _ = make_session(dialect=Dialect(judge=lambda _: Verdict.DELIVER))
-    assert session.may_be_quick
+    assert session.quickly is not None
     connect(session)
     session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\nid:3\n\n", 0.0)
     taken = session.take(0.0)

@@ -162,7 +162,7 @@ class Lives(RuleBasedStateMachine):
         return not self.session.finished
 
     def quick(self) -> ServerSentEvent | None:
-        return self.session.quick() if self.session.may_be_quick else None
+        return quick() if (quick := self.session.quickly) is not None else None
 
     def save(self) -> None:
         if (cursor := self.session.saving.begin()) is not None:

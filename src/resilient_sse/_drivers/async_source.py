@@ -189,7 +189,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
                     await self._end()
                     return None
                 chunks = self._chunks
-                if not plain or chunks is None or session.interrupted:
+                if not plain or chunks is None or session.reconnect_requested:
                     await self._step()
                     continue
                 try:  # as `_read` does, whose coroutine would be 2 % of a live event

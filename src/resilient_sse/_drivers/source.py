@@ -204,7 +204,7 @@ class Source(Generic[C]):
         self._plain = ready is not None
         self._ready: list[ServerSentEvent] = [] if ready is None else ready
         self._behind_comments = self._session.behind_comments
-        self._quick = self._session.quick if self._session.may_be_quick else None
+        self._quick = self._session.quickly
         self._entered = self._left = self._forked = False
         self._inside = False  # entered, and neither left nor in a forked child
         self._response: Any = None

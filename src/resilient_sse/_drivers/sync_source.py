@@ -210,7 +210,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
                     self._end()
                     return None
                 chunks = self._chunks
-                if plain and chunks is not None and not session.interrupted:
+                if plain and chunks is not None and not session.reconnect_requested:
                     self._read(chunks)
                 else:
                     self._step()

@@ -125,6 +125,7 @@ class Session:
 
     Attributes:
         finished: Whether nothing more will come.
+        reconnect_requested: Whether the connection or the wait is to be dropped.
     """
 
     def __init__(self, settings: Settings, lock: Lock) -> None:
@@ -148,7 +149,7 @@ class Session:
         self._scheduled: tuple[Failure, float] | None = None  # what hooks have yet to hear
         self._retry_at: float | None = None  # when the wait that was decided on is over
         self._waited = False
-        self._reconnect_requested = False
+        self.reconnect_requested = False
         self._halted: Looked | None = None  # what is to be done before the next event
         self._broken_by: Exception | None = None  # why the open connection is to be dropped
         self._body_over = False  # whether the body has ended, and its end is still to be acted on
@@ -164,10 +165,10 @@ class Session:
         return self._delivery.queue if self._delivery.rules is None else None
 
     @property
-    def may_be_quick(self) -> bool:
-        """Whether `quick` is to be asked first: events are looked at, and that is all."""
+    def quickly(self) -> Callable[[], ServerSentEvent | None] | None:
+        """`quick`, if it is to be asked first: events are looked at, and that is all."""
         rules = self._delivery.rules
-        return rules is not None and rules.may_be_quick
+        return self.quick if rules is not None and rules.may_be_quick else None
 
     @property
     def behind_comments(self) -> list[Run]:
@@ -353,7 +354,7 @@ class Session:
         with self.deciding:
             if self.finished:
                 return None
-            self._reconnect_requested = False
+            self.reconnect_requested = False
             outage, cursor = self._outage, self._delivery.resumable
             attempt = self._attempt = Attempt(outage.count + 1, outage.current, cursor)
             self._sent_cursor = cursor if self._settings.dialect.resume is not None else ""
@@ -492,17 +493,17 @@ class Session:
 
     def request_reconnect(self) -> None:
         """Have the connection or the wait dropped, and a new connection opened at once."""
-        self._reconnect_requested = not self.finished
+        self.reconnect_requested = not self.finished
 
     @property
     def interrupted(self) -> bool:
         """Whether this side wants the I/O under way to end, so that its errors say nothing."""
-        return self._reconnect_requested or self.finished
+        return self.reconnect_requested or self.finished
 
     @property
     def must_drop(self) -> bool:
         """Whether the open connection is to be dropped before anything else is read."""
-        asked = self._reconnect_requested or self._gaps.open or self._broken_by
+        asked = self.reconnect_requested or self._gaps.open or self._broken_by
         return bool(asked) and self._connection is not None
 
     def lost(self, error: Exception | None, now: float) -> None:
@@ -521,7 +522,7 @@ class Session:
                 return
             if error is None:
                 error = broken_by
-            if self._reconnect_requested and connection is not None:
+            if self.reconnect_requested and connection is not None:
                 error = None  # what broke is what this side broke
             progress = self._connection_over(connection, now)
             failure = None
@@ -563,7 +564,7 @@ class Session:
     def must_wait(self) -> bool:
         """Whether a failure is to be decided about, or waited for, before the next attempt."""
         pending = self._outage.current is not None and not self._waited
-        return pending and not self._reconnect_requested
+        return pending and not self.reconnect_requested
 
     def retry(self, now: float, *, certain: bool) -> Retry | None:
         """Decide about the failure, once; if the wait was cut short, it goes on.
