@@ -12,3 +12,6 @@ LIBRARIES: Final[dict[str, Any]] = {
     for name in ("httpx", "httpx2", "httpxr")
     if importlib.util.find_spec(name)
 }
+# httpx2 imports it when it first makes a transport, which may be in an event loop that is watched.
+if "httpx2" in LIBRARIES:
+    importlib.import_module("httpcore2")
