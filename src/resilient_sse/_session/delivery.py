@@ -51,6 +51,7 @@ class Delivery:
         self._before_batch = ""
         self.rules = Rules(settings) if settings.looks_at_events else None
         self._by_id = settings.dedupe > 0 if self.rules is None else self.rules.by_id
+        self._delivered_ids: DeliveredIds  # where no rules apply, but `dedupe` does
         self.cursor: str
         self._newest = ""  # the decoder's cursor
         # What is delivered, but not acknowledged; None if there is no store to tell of it.
@@ -69,8 +70,8 @@ class Delivery:
             self.acks.moved(cursor)
         if self.rules is not None:
             self.rules.begin_after(cursor)
-        size = self._settings.dedupe if self.rules is None else 0
-        self._delivered_ids = DeliveredIds(size, delivered=cursor) if size else None
+        elif self._by_id:
+            self._delivered_ids = DeliveredIds(self._settings.dedupe, delivered=cursor)
 
     @property
     def resumable(self) -> str:
@@ -130,11 +131,10 @@ class Delivery:
     ) -> list[ServerSentEvent]:
         """Return the events that are new; where rules apply, they are to tell which are."""
         own_ids = _own_ids(events, decoder)
-        if self._delivered_ids is not None:
-            return self._delivered_ids.fresh(events, own_ids)
         if self.rules is not None:
             self.rules.note(own_ids)
-        return events
+            return events
+        return self._delivered_ids.fresh(events, own_ids)
 
     def _enqueue(self, events: list[ServerSentEvent], before: str) -> None:
         """Put events into the queue, which is empty."""
