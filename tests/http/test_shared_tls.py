@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
@@ -153,6 +154,18 @@ def test_what_was_closed_before_it_waits_is_told_as_the_system_would(
     monkeypatch.setattr(ssl.SSLSocket, "recv", close)
     with connection() as (client, _), pytest.raises(OSError, match="closed meanwhile"):
         client.recv()
+
+
+def test_a_connection_that_is_forgotten_is_closed() -> None:
+    """And nobody is warned of what httpcore forgets."""
+    near, far = socket.socketpair()
+    asking = context(ssl.PROTOCOL_TLS_CLIENT, "h2")
+    sock = asking.wrap_socket(near, server_hostname="localhost", do_handshake_on_connect=False)
+    SharedTLSSocket.take_over(sock)
+    number = sock.fileno()
+    del sock
+    with far, pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])

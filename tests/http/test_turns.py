@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import sys
 import threading
 from types import SimpleNamespace
@@ -16,6 +18,8 @@ from resilient_sse._http.disorder import in_order
 from resilient_sse._http.multiplexed import StreamSlot, streams_of
 from resilient_sse._http.turns import Turn, Turns
 from resilient_sse._values.library import HTTPX
+from tests.support.files import PEM
+from tests.support.http2_server import Http2Server
 
 STREAM = b"id: 1\ndata: 1\n\n"
 
@@ -108,22 +112,31 @@ def test_a_turn_for_which_nobody_waits_is_passed_on() -> None:
     assert turns.take()
 
 
-def test_a_connection_that_nobody_waits_for_is_cut() -> None:
-    """As soon as it is made."""
-    with httpx.Client() as client:
-        slot = StreamSlot(client)
-        opening = slot.begin()
-        opening.turn = Turn(streams_of(client).turns(httpx.URL("https://h/")))
-        opening.turn.end()
-        asked: list[str] = []
+@pytest.mark.parametrize("stage", ["connect_tcp", "start_tls"])
+def test_a_connection_that_nobody_waits_for_is_closed(stage: str) -> None:
+    """As soon as it is made, also if the client, which would close it, is closed by then."""
+    sockets: list[socket.socket] = []
 
-        class Stream:
-            def get_extra_info(self, name: str) -> Any:
-                asked.append(name)
-                return SimpleNamespace(fileno=lambda: -1)
+    def trace(name: str, info: dict[str, Any]) -> None:
+        if name == f"connection.{stage}.complete":
+            sockets.append(info["return_value"].get_extra_info("socket"))
+            opening.turn.end()
+            client.close()
+        opening.trace(name, info)
 
-        opening.trace("connection.connect_tcp.complete", {"return_value": Stream()})
-        assert asked == ["socket", "socket"]
+    trusting = ssl.create_default_context(cafile=str(PEM))
+    # One that never shakes hands, and one that does.
+    deaf = socket.create_server(("127.0.0.1", 0))
+    with deaf, Http2Server() as server, httpx.Client(http2=True, verify=trusting) as client:
+        port = deaf.getsockname()[1]
+        url = server.url if stage == "start_tls" else f"https://127.0.0.1:{port}"
+        opening: Any = StreamSlot(client).begin()
+        opening.turn = Turn(streams_of(client).turns(httpx.URL(url)))
+        request = client.build_request("GET", f"{url}/x", extensions={"trace": trace})
+        with pytest.raises(httpx.TransportError):
+            client.send(request)
+
+    assert [each.fileno() for each in sockets] == [-1]
 
 
 def test_disorder_is_told_from_faults_of_a_request() -> None:

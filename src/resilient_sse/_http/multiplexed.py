@@ -124,9 +124,10 @@ class Opening:
             self.turn.hear(name)
         if name.endswith(_OPENED):
             self._stream = info["return_value"]
-            if self.turn is not None:  # others may get the connection, in threads of theirs
-                share_tls(self._stream)
-            if self.turn is not None and self.turn.over:
+            if self.turn is None:
+                return
+            share_tls(self._stream)  # others may get it, in threads of theirs
+            if self.turn.over:
                 cut(self._stream.get_extra_info("socket"))
         elif name.endswith(_SETTINGS):
             changed = info["return_value"].changed_settings.get(_MAX_CONCURRENT_STREAMS)

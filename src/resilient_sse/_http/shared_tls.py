@@ -36,6 +36,14 @@ class SharedTLSSocket(ssl.SSLSocket):
         sock.__class__ = cls
         ssl.SSLSocket.settimeout(sock, 0)
 
+    def __del__(self) -> None:
+        """Close it, if httpcore has forgotten it.
+
+        It forgets a connection that could not be made, which a second thread that waited for it
+        then makes.
+        """
+        self.close()
+
     def settimeout(self, value: float | None, /) -> None:
         """Set for how many seconds this thread's calls may wait; None for no limit."""
         self._limits.seconds = value
