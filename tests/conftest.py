@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import stamina.instrumentation
-from hypothesis import is_hypothesis_test, settings
+from hypothesis import given, is_hypothesis_test, settings
+from hypothesis import strategies as st
 
 from tests.support.blocking import no_blocking_calls
 from tests.support.how_much import set_brief
@@ -73,6 +74,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Have less tried in a brief run."""
     set_brief(brief=bool(config.getoption("--brief")))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish() -> None:
+    """Have Hypothesis ready before `suite_plugin` hides from the collector what is there.
+
+    If its examples are the same every time, as where ``CI`` is set, it asks the collector at the
+    first one who holds its random numbers; from Python 3.14 on the holder would be hidden.
+    """
+
+    @settings(max_examples=1, database=None, derandomize=True)
+    @given(st.none())
+    def example(_: None) -> None:
+        """Nothing to see."""
+
+    example()
 
 
 def pytest_report_header(config: pytest.Config) -> str:

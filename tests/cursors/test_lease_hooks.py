@@ -128,16 +128,17 @@ def test_a_lease_that_is_lost_in_threads(sse_history: HistoryServer) -> None:
 
 def test_a_hook_that_hangs_costs_no_other_lease() -> None:
     """Leases are renewed all the while, and leaving the block does not wait for it long."""
-    engine, gate = MemoryLeaseEngine(), threading.Event()
+    engine, entered, gate = MemoryLeaseEngine(), threading.Event(), threading.Event()
 
     def hook(told: LifecycleEvent) -> None:
         if isinstance(told, LeaseEnded):
+            entered.set()
             gate.wait(10)
 
     with StreamLease(engine("orders", ttl=TTL), hooks=[hook]) as lease:
         take_away(engine, "orders", "orders")
-        while lease.held:
-            time.sleep(0.01)
+        assert entered.wait(10)
+        assert not lease.held
         began = time.monotonic()
     assert time.monotonic() - began < 3
     gate.set()
