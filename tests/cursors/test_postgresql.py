@@ -377,11 +377,14 @@ def test_all_who_listen_are_told(server: PostgreSQLServer) -> None:
     """On one connection, as long as anybody does."""
     leases = PostgreSQLLeases(server.url, "g", ttl=LONG)
     heard: list[str] = []
-    stops = [leases.listen(partial(heard.append, name)) for name in "ab"]
+    stops = [leases.listen(partial(heard.append, "a"))]
+    wait_until(lambda: bool(heard))  # now it listens
+    stops.append(leases.listen(partial(heard.append, "b")))
+    leases.meet(1.0, "")
     wait_until(lambda: set(heard) == {"a", "b"})
     stops[0]()
     heard.clear()
-    leases.meet(1.0, "")
+    leases.leave()
     wait_until(lambda: bool(heard))
     stops[1]()
     assert set(heard) == {"b"}
