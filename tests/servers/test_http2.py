@@ -194,7 +194,8 @@ def test_a_server_that_is_restarted_loses_nothing(
     tls = ("--certfile", str(PEM), "--keyfile", str(PEM), "--graceful-timeout", "1")
     command = python("hypercorn", "--bind", f"127.0.0.1:{port}", *tls, APP)
     url = f"https://127.0.0.1:{port}/events"
-    readers = [Reader(url, events=120, policy=soon) for _ in range(3)]
+    # More than the server sends in the second in which it ends its connections gracefully.
+    readers = [Reader(url, events=300, policy=soon) for _ in range(3)]
     with ExitStack() as stack:
         process = start(command, port, tmp_path / "log")
 
