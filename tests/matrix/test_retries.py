@@ -277,16 +277,53 @@ def test_a_helper_ends_with_its_outage(thread: World) -> None:
             time.sleep(0.001)
 
 
+def test_outages_in_a_row_have_one_helper(thread: World) -> None:
+    """A server that ends its stream after each event does not cost a thread each time."""
+    server = thread.serve(*(Connection(event(str(number))) for number in range(5)))
+    source, _, _ = thread.source(server)
+    before, seen = helpers(), set[threading.Thread]()
+    with source:
+        for number in range(5):
+            assert next(source).data == str(number)
+            seen |= helpers() - before
+        assert len(seen) == 1
+    (helper,) = seen
+    helper.join(0.5)  # the source is closed: it waits for no other outage
+    assert not helper.is_alive()
+
+
+def test_a_helper_stays_while_an_outage_lasts(
+    thread: World, monkeypatch: pytest.MonkeyPatch, set_hooks: Callable[..., None]
+) -> None:
+    """However long an attempt takes: stamina's counts are those of its thread."""
+    monkeypatch.setattr(_sync_retries, "_STAYS", 0.01)
+    seen = list[Any]()
+    set_hooks(seen.append)
+    slow = Connection(status=503, before_headers=0.1)
+    server = thread.serve(slow, slow, Connection(ONE), Connection(TWO))
+    source, _, _ = thread.source(server)
+    before = helpers()
+    with source:
+        assert next(source).data == "one"
+        while helpers() - before:
+            time.sleep(0.001)
+        assert next(source).data == "two"
+    assert [each.retry_num for each in seen] == [1, 2, 1]
+
+
 def test_no_thread_can_be_started(
     thread: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Then the library waits by itself."""
+    start = threading.Thread.start
 
-    def no_host(*_arguments: object) -> None:
-        msg = "can't start new thread"
-        raise RuntimeError(msg)
+    def no_helper(starting: threading.Thread) -> None:
+        if starting.name == "resilient_sse wait":
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+        start(starting)
 
-    monkeypatch.setattr(_sync_retries, "Host", no_host)
+    monkeypatch.setattr(threading.Thread, "start", no_helper)
     server = thread.serve(Connection(ONE), Connection(TWO))
     source, _, _ = thread.source(server)
     with source:

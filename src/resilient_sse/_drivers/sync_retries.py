@@ -4,6 +4,9 @@ stamina sleeps, and a thread that sleeps cannot be woken. So a helper thread hos
 an outage, whole, because tenacity below stamina keeps its counts in thread-locals; who waits for it
 may stop waiting at any time. The helper then sleeps to the end of its wait, holding nothing but the
 generator: no source, no client, no hook. It is a daemon and does not keep the interpreter.
+
+A stream that broke often breaks again at once; some servers end it after every event. Starting a
+thread would be half of what a reconnect costs, so the helper stays for a second after an outage.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ from __future__ import annotations
 import contextvars
 import threading
 import weakref
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import stamina
 
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from resilient_sse._values.failure import Retry
+
+_STAYS: Final = 1.0  # seconds that a helper waits for another outage
 
 
 class SyncRetries:
@@ -100,8 +106,14 @@ class SyncRetries:
 
     def over(self) -> None:
         """Note that the outage is over."""
-        self._host = None
+        if self._host is not None:
+            self._host.over()
         self._on_our_own = self.begun = False
+
+    def close(self) -> None:
+        """Let the helper end: there will be no other outage."""
+        self.over()
+        self._host = None
 
     def _with_stamina(self, retry: Retry, awake: threading.Event) -> bool | None:
         """Have stamina wait; None if it could not, because of something that it called."""
@@ -130,50 +142,90 @@ class SyncRetries:
 
 
 class Host:
-    """A helper thread with the generator of one outage; it ends when nobody holds this."""
+    """Who has the generators of outages run, one after the other, in a helper thread.
+
+    The thread ends when nobody holds this any more, and if an outage is not followed by another one
+    within a second; the next one after that starts a new thread.
+    """
 
     def __init__(self, name: str, url: str) -> None:
-        self._due = Due()
-        self._steps: SimpleQueue[Step | None] = SimpleQueue()
-        run = contextvars.copy_context().run  # what the program has bound to its log lines, say
-        hosted = (_host, self._steps, self._due, name, url)
-        threading.Thread(target=run, args=hosted, name="resilient_sse wait", daemon=True).start()
-        weakref.finalize(self, self._steps.put, None).atexit = False
+        self._work = Work(name, url)
+        weakref.finalize(self, self._work.steps.put, None).atexit = False
 
     def step(self, retry: Retry, awake: threading.Event) -> list[BaseException | None]:
         """Have the failure raised, and wait until stamina has waited, or until the event is set.
 
         Returns:
             Nothing if it was set first; else what stamina raised, or None.
+
+        Raises:
+            RuntimeError: If no thread can be started.
         """
-        step = Step(awake)
-        self._due.set(retry)
-        self._steps.put(step)
+        outcome: list[BaseException | None] = []
+        self._work.take(retry, awake, outcome)
         awake.wait()
-        return step.outcome
+        return outcome
+
+    def over(self) -> None:
+        """Note that the outage is over."""
+        self._work.context = None
 
 
-class Step:
+class Step(NamedTuple):
     """What the thread that waits and the one that sleeps know of each other."""
 
-    def __init__(self, awake: threading.Event) -> None:
-        self.awake = awake
-        self.outcome: list[BaseException | None] = []
+    context: contextvars.Context
+    awake: threading.Event
+    outcome: list[BaseException | None]
 
 
-def _host(steps: SimpleQueue[Step | None], due: Due, name: str, url: str) -> None:
-    attempts = None
-    while (step := steps.get()) is not None:
-        error: BaseException | None = None
-        try:
-            if attempts is None:
-                attempts = _begin(due, name, url)
-            next(attempts)
-        except BaseException as raised:  # noqa: BLE001 - who waits decides
-            error = raised
-        step.outcome.append(error)
-        step.awake.set()
-        del step, error  # they know the source
+class Work:
+    """What a helper thread has to do, and whether there is such a thread now."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.steps: SimpleQueue[Step | None] = SimpleQueue()  # None: there will be no other
+        self.context: contextvars.Context | None = None  # of the outage that is not over yet
+        self._due = Due()
+        self._named = (name, url)
+        self._comes_or_goes = threading.Lock()
+        self._helped = False
+
+    def take(
+        self, retry: Retry, awake: threading.Event, outcome: list[BaseException | None]
+    ) -> None:
+        """Have the next step of an outage taken, or the first one of another."""
+        with self._comes_or_goes:
+            if self.context is None:  # what the program has bound to its log lines, say
+                self.context = contextvars.copy_context()
+            if not self._helped:
+                threading.Thread(target=self._help, name="resilient_sse wait", daemon=True).start()
+                self._helped = True
+            self._due.set(retry)
+            self.steps.put(Step(self.context, awake, outcome))
+
+    def _help(self) -> None:
+        attempts = context = None
+        while (step := self._next()) is not None:
+            error: BaseException | None = None
+            try:
+                if attempts is None or context is not step.context:
+                    context = step.context
+                    attempts = context.run(_begin, self._due, *self._named)
+                context.run(next, attempts)
+            except BaseException as raised:  # noqa: BLE001 - who waits decides
+                error = raised
+            step.outcome.append(error)
+            step.awake.set()
+            del step, error  # they know the source
+
+    def _next(self) -> Step | None:
+        while True:
+            with suppress(Empty):
+                return self.steps.get(timeout=_STAYS)
+            with self._comes_or_goes:
+                if self.context is None and self.steps.empty():
+                    self._helped = False
+                    return None
 
 
 def _begin(due: Due, name: str, url: str) -> Generator[None, None, None]:

@@ -347,7 +347,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
             _body.notice_here(response)
 
     def _finish(self) -> None:
-        self._retries.over()
+        self._retries.close()
         try:
             self._drop()
         finally:

@@ -71,7 +71,7 @@ class Watchdog:
                     target=self._run, name="resilient_sse watch", daemon=True
                 )
                 self._thread.start()
-            elif monotonic() + seconds < self._awake_at:
+            elif monotonic() + seconds + 2 * _GRACE < self._awake_at:  # it would look too late
                 self._changed.notify()
 
     def unwatch(self, gone: Iterable[Watched]) -> None:
