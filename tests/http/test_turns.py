@@ -15,7 +15,7 @@ import pytest
 from resilient_sse import SyncReconnectingEventSource
 from resilient_sse._http import turns as module
 from resilient_sse._http.disorder import in_order
-from resilient_sse._http.multiplexed import StreamSlot, streams_of
+from resilient_sse._http.multiplexed import StreamSlot, slot_of, streams_of
 from resilient_sse._http.turns import Turn, Turns
 from resilient_sse._values.library import HTTPX
 from tests.support.files import PEM
@@ -67,7 +67,7 @@ def test_who_speaks_no_http2_takes_no_turn(monkeypatch: pytest.MonkeyPatch) -> N
     request = httpx.Request("GET", "https://h/")
     with httpx.Client() as client:
         assert StreamSlot(client).turn(request) is not None
-        assert StreamSlot(client, own=True).turn(request) is None
+        assert slot_of(client, own=True).turn(request) is None
         assert StreamSlot(object()).turn(request) is None
         monkeypatch.delitem(sys.modules, "h2")
         assert StreamSlot(client).turn(request) is None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from resilient_sse._drivers.attempt import Steps
-    from resilient_sse._http.multiplexed import StreamSlot
+    from resilient_sse._http.multiplexed import HTTP1Slot
     from resilient_sse._http.request import Requests
     from resilient_sse._session.session import Session
     from resilient_sse._session.settings import Settings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 async def answer(
     requests: Requests,
     session: Session,
-    slot: StreamSlot,
+    slot: HTTP1Slot,
     attempt: Attempt,
     scope: anyio.CancelScope,
 ) -> Any:  # noqa: ANN401 - the client's own
@@ -45,7 +45,8 @@ async def answer(
     settings, told = requests.settings, ""
     with scope:
         try:
-            extensions = {"trace": slot.begin().atrace}
+            opening = slot.begin()
+            extensions = {} if opening is None else {"trace": opening.atrace}
             attempted = steps(requests, session, attempt, extensions)
             with slot.until_answered():
                 return await carry_out(requests.client, attempted, slot)
@@ -61,7 +62,7 @@ async def answer(
     raise settings.library.ReadTimeout(msg)
 
 
-async def carry_out(client: Any, attempt: Steps, slot: StreamSlot) -> Any:  # noqa: ANN401
+async def carry_out(client: Any, attempt: Steps, slot: HTTP1Slot) -> Any:  # noqa: ANN401
     """Do one step after the other, and return what comes of them."""
     step, done = next(attempt), None
     while True:

@@ -21,7 +21,7 @@ from resilient_sse._drivers.retries import is_certain
 from resilient_sse._drivers.source import Source, busy
 from resilient_sse._http.body import notice
 from resilient_sse._http.client import default_async_client
-from resilient_sse._http.multiplexed import StreamSlot
+from resilient_sse._http.multiplexed import slot_of
 from resilient_sse._http.request import Requests
 from resilient_sse._http.response import headers_of
 from resilient_sse._http.watched import close, goes_on, watched
@@ -64,7 +64,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
             raise
         if self._client is None:
             self._client = default_async_client()
-        self._slot = StreamSlot(self._client)
+        self._slot = slot_of(self._client, own=self._own_client)
         self._requests = Requests(self._client, self._settings)
         return self
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from resilient_sse._drivers.attempt import Steps
-    from resilient_sse._http.multiplexed import StreamSlot
+    from resilient_sse._http.multiplexed import HTTP1Slot
     from resilient_sse._http.request import Requests
     from resilient_sse._http.turns import Turn
     from resilient_sse._session.session import Session
@@ -35,7 +35,7 @@ def answer(
     requests: Requests,
     session: Session,
     handle: InterruptHandle,
-    slot: StreamSlot,
+    slot: HTTP1Slot,
     attempt: Attempt,
 ) -> Any:  # noqa: ANN401 - the client's own
     """Return the response with the stream that was asked for, its body unread; None if interrupted.
@@ -63,9 +63,11 @@ def answer(
             raise failure from failure.__cause__
 
 
-def _extensions(handle: InterruptHandle, slot: StreamSlot) -> dict[str, Any]:
-    """Return a request's extensions, with both of whom its ``trace`` tells."""
+def _extensions(handle: InterruptHandle, slot: HTTP1Slot) -> dict[str, Any]:
+    """Return a request's extensions, with all of whom its ``trace`` tells."""
     told, opening = handle.extensions, slot.begin()
+    if opening is None:
+        return told
     handles: Callable[[str, dict[str, Any]], None] = told["trace"]
 
     def trace(name: str, info: dict[str, Any]) -> None:
@@ -76,7 +78,7 @@ def _extensions(handle: InterruptHandle, slot: StreamSlot) -> dict[str, Any]:
     return {**told, "trace": trace}
 
 
-def carry_out(client: Any, attempt: Steps, handle: InterruptHandle, slot: StreamSlot) -> Any:  # noqa: ANN401
+def carry_out(client: Any, attempt: Steps, handle: InterruptHandle, slot: HTTP1Slot) -> Any:  # noqa: ANN401
     """Do one step after the other, and return what comes of them."""
     step, done = next(attempt), None
     while True:

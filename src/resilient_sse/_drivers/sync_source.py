@@ -23,7 +23,7 @@ from resilient_sse._drivers.sync_saver import SyncSaver
 from resilient_sse._http import body as _body
 from resilient_sse._http.aside import Aside, chunks_aside
 from resilient_sse._http.client import default_client
-from resilient_sse._http.multiplexed import StreamSlot
+from resilient_sse._http.multiplexed import slot_of
 from resilient_sse._http.request import Requests, lift_timeouts, set_read_timeout
 from resilient_sse._http.response import headers_of
 from resilient_sse._session.session import Do
@@ -70,7 +70,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
             raise
         if self._client is None:
             self._client = default_client()
-        self._slot = StreamSlot(self._client, own=self._own_client)
+        self._slot = slot_of(self._client, own=self._own_client)
         self._requests = Requests(self._client, self._settings)
         return self
 

@@ -26,7 +26,7 @@ import os
 import socket
 import threading
 from collections import Counter, defaultdict
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -39,6 +39,7 @@ from resilient_sse._values.library import library_of, own_library_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from contextlib import AbstractContextManager
 
 # httpcore opens no more than that on one connection, whatever the server allows.
 _MOST: Final = 100
@@ -287,17 +288,75 @@ class Streams:
             return True
 
 
-class StreamSlot:
-    """A source's place among the streams of its client; over HTTP/1.1 it does nothing.
+class HTTP1Slot:
+    """The place of a source whose client speaks HTTP/1.1 only: there is nothing to note."""
+
+    connection: Multiplexed | None = None
+    _nothing: Final = nullcontext[None]()
+
+    def begin(self) -> Opening | None:
+        """Note that an attempt begins; return what is to hear of its connection, if anything."""
+        return None
+
+    def sending(self, request: Any) -> Any:  # noqa: ANN401, ARG002 - the client's own
+        """Note that a request goes out; it is under way until its stream is `answered`, or `over`.
+
+        Returns:
+            A response, once, by which httpcore is to `notice` a cut: one that this source left
+            behind on a connection that was cut since. None if there is none.
+        """
+        return None
+
+    def until_answered(self) -> AbstractContextManager[None]:
+        """Note that nothing is under way if an attempt fails within the block."""
+        return self._nothing
+
+    def turn(self, request: Any) -> Turn | None:  # noqa: ANN401, ARG002 - the client's own
+        """Return the turn of a request that a thread sends; None if it need not take one."""
+        return None
+
+    def sent(self, response: Any) -> None:  # noqa: ANN401 - the client's own
+        """Note that a request was answered: httpcore knows of all that was cut before."""
+
+    def answered(self, response: Any) -> Multiplexed | None:  # noqa: ANN401, ARG002 - the client's own
+        """Take the place that a response with a stream has; None if it is not of HTTP/2."""
+        return None
+
+    def ended(self) -> None:
+        """Note that the body is at its end."""
+
+    def left(self, error: Exception | None, idle: float | None) -> bool:  # noqa: ARG002
+        """Give the place up; say whether httpcore is to `notice` that the connection was cut.
+
+        Args:
+            error: What ended the reading; None if it was this side.
+            idle: The seconds that a read may take.
+        """
+        return False
+
+    def unanswered(self, *, late: bool) -> str:  # noqa: ARG002
+        """Note that a request got no answer; return what there is to say of it.
+
+        Args:
+            late: Whether its time was over, and not this side lost interest.
+        """
+        return ""
+
+    def may_repeat(self, request: Any, error: Exception) -> bool:  # noqa: ANN401, ARG002 - the client's own
+        """Say whether a request failed of a connection that had been cut, and is sent again."""
+        return False
+
+
+class StreamSlot(HTTP1Slot):
+    """A source's place among the streams of its client.
 
     Args:
         client: The client, which may be other sources' too.
-        own: Whether it is the source's own, which speaks HTTP/1.1.
     """
 
-    def __init__(self, client: Any, *, own: bool = False) -> None:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
         self._streams = streams_of(client)
-        self._may_be_http2 = not own and own_library_of(client) is not None
+        self._may_be_http2 = own_library_of(client) is not None
         self._opening = Opening()
         self._began = 0.0
         self._url: Any = None
@@ -308,17 +367,12 @@ class StreamSlot:
         self._behind: tuple[Multiplexed, Any] | None = None
 
     def begin(self) -> Opening:
-        """Note that an attempt begins; return what is to hear of its connection."""
+        """Note that an attempt begins."""
         self._opening, self._began, self._url = Opening(), monotonic(), None
         return self._opening
 
     def sending(self, request: Any) -> Any:  # noqa: ANN401 - the client's own
-        """Note that a request goes out; it is under way until its stream is `answered`, or `over`.
-
-        Returns:
-            A response, once, by which httpcore is to `notice` a cut: one that this source left
-            behind on a connection that was cut since. None if there is none.
-        """
+        """Note a request that goes out, and make room for its stream."""
         self.over()
         self._url = request.url
         self._streams.make_room(request.url)
@@ -345,7 +399,7 @@ class StreamSlot:
             self._streams.sending(url, -1)
 
     def turn(self, request: Any) -> Turn | None:  # noqa: ANN401 - the client's own
-        """Return the turn of a request that a thread sends; None if it need not take one."""
+        """Return the turn of a request that may go over a connection of others."""
         if not (self._may_be_http2 and may_be_http2()):
             return None
         turns = self._streams.turns(request.url)
@@ -353,7 +407,7 @@ class StreamSlot:
         return self._opening.turn
 
     def answered(self, response: Any) -> Multiplexed | None:  # noqa: ANN401 - the client's own
-        """Take the place that a response with a stream has; None if it is not of HTTP/2."""
+        """Take the place that a response with a stream has."""
         self.connection = self._streams.join(response, self._opening.limit)
         self._response = response if self.connection is not None else None
         self._ended = False
@@ -365,12 +419,7 @@ class StreamSlot:
         self._ended = True
 
     def left(self, error: Exception | None, idle: float | None) -> bool:
-        """Give the place up; say whether httpcore is to `notice` that the connection was cut.
-
-        Args:
-            error: What ended the reading; None if it was this side.
-            idle: The seconds that a read may take.
-        """
+        """Give the place up."""
         self.over()
         connection, self.connection = self.connection, None
         response, self._response = self._response, None
@@ -386,16 +435,12 @@ class StreamSlot:
         return cut
 
     def sent(self, response: Any) -> None:  # noqa: ANN401 - the client's own
-        """Note that a request was answered: httpcore knows of all that was cut before."""
+        """Note that a request was answered."""
         self._streams.cuts = 0
         self._streams.turns(self._url).needed = is_http2(response)
 
     def unanswered(self, *, late: bool) -> str:
-        """Note that a request got no answer; return what there is to say of it.
-
-        Args:
-            late: Whether its time was over, and not this side lost interest.
-        """
+        """Note that a request got no answer, of which its connection may have died."""
         if self._url is None:
             return ""
         limit = self._streams.limit_reached(self._url)
@@ -406,7 +451,7 @@ class StreamSlot:
         return ""
 
     def may_repeat(self, request: Any, error: Exception) -> bool:  # noqa: ANN401 - the client's own
-        """Say whether a request failed of a connection that had been cut, and is sent again."""
+        """Say whether a request failed of a connection that had been cut."""
         kinds = library_of(request)
         again = request.method in IDEMPOTENT_METHODS
         if isinstance(error, kinds.TimeoutException | kinds.ConnectError):
@@ -414,6 +459,16 @@ class StreamSlot:
         if _NO_ROOM in str(error) or is_disorder(error):
             return self._streams.exhausted(request.url) and again
         return again and self._streams.noticed()
+
+
+def slot_of(client: Any, *, own: bool) -> HTTP1Slot:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+    """Make a source's place.
+
+    Args:
+        client: The client, which may be other sources' too.
+        own: Whether it is one that the source made for itself.
+    """
+    return HTTP1Slot() if own else StreamSlot(client)
 
 
 _of_clients: Final[WeakKeyDictionary[Any, Streams]] = WeakKeyDictionary()

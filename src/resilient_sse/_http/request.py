@@ -44,7 +44,7 @@ def build_request(client: Any, settings: Settings, cursor: str) -> Any:  # noqa:
 
 
 class Requests:
-    """The requests of one source's attempts: built once, then copied with another cursor.
+    """The requests of one source's attempts: from the second on copies with another cursor.
 
     A copy is byte for byte what would be built anew. So none is made for a client that may build as
     it likes, nor where a request depends on what may change unseen: parameters and bodies that are
@@ -69,6 +69,7 @@ class Requests:
         self.as_asked = alike and "build_request" not in vars(client)
         given = (settings.params, settings.json, settings.data)
         self._copies = self.as_asked and all(each is None for each in given)
+        self._first = True  # most streams are asked for once, and what is kept takes memory
         self._kept: Any = None
         self._kept_for: object = None
 
@@ -79,11 +80,15 @@ class Requests:
             cursor: What to resume from.
             extensions: By which a transport learns more of the request.
         """
-        client, settings = self.client, self.settings
-        if not self._copies or len(client.cookies.jar):
-            built = build_request(client, settings, cursor)
+        first, self._first = self._first, False
+        if first or not self._copies or len(self.client.cookies.jar):
+            built = build_request(self.client, self.settings, cursor)
             built.extensions.update(extensions)
             return built
+        return self._copy(cursor, extensions)
+
+    def _copy(self, cursor: str, extensions: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the client's own
+        client, settings = self.client, self.settings
         made_for: list[object] = [client.headers.raw, client.params]
         if settings.headers is not None:
             made_for.append(_as_pairs(settings.headers))

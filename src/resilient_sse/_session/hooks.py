@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,7 +46,7 @@ class Teller:
         for hook in self._hooks:
             _check(hook)
         self._broken: set[int] = set()
-        self.untold: deque[LifecycleEvent] = deque()
+        self.untold: list[LifecycleEvent] = []  # few, and an empty deque takes 600 bytes
         self._telling = False
         self._who = who
         self._lock = lock
@@ -69,7 +68,7 @@ class Teller:
         while self.untold and self._may_tell():
             try:
                 while self.untold:
-                    self._tell(self.untold.popleft())
+                    self._tell(self.untold.pop(0))
             finally:
                 self._telling = False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +36,7 @@ class Outage:
         self._settings = settings
         self.method = settings.method
         self.server_retry: float | None = None
-        self.failures: deque[Failure] = deque(maxlen=_REMEMBERED)
+        self.failures: list[Failure] = []
         self.end()
         self.current: Failure | None = None
         self.sent = False
@@ -115,6 +114,7 @@ class Outage:
             recoverable=kind is FailureKind.GAP,  # another gap ends the source, and is not counted
         )
         self.failures.append(self.current)
+        del self.failures[:-_REMEMBERED]
         return self.current
 
     def as_gap(self, failure: Failure) -> Failure:
