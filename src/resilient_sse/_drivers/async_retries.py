@@ -68,9 +68,9 @@ class Retries:
         attempts, self._attempts = self._attempts, None
         self._on_our_own = self.begun = False
         if attempts is not None:
-            # It stands at a bare yield, so closing it takes one step and waits for nothing.
-            with suppress(StopIteration):
-                attempts.aclose().send(None)
+            # It stands at a bare yield, so ending it takes one step and waits for nothing.
+            with suppress(StopAsyncIteration):
+                anext(attempts).__await__().send(None)
 
     async def _with_stamina(self, retry: Retry) -> bool | None:
         """Have stamina wait; None if it could not, because of something that it called."""
@@ -78,9 +78,7 @@ class Retries:
         traceback = retry.error.__traceback__
         self._due.set(retry)
         try:
-            if attempts is None:
-                attempts = self._begin()
-                await anext(attempts)
+            attempts = attempts or self._begin()
             await anext(attempts)
         except Exception as error:  # noqa: BLE001 - the failure itself, or what a hook raised
             if error is retry.error and not is_certain():
@@ -97,8 +95,9 @@ class Retries:
         due = self._due
 
         async def connect(_url: str) -> Any:  # noqa: ANN401 - an asynchronous generator
+            due.throw()
             yield
-            raise due.take()
+            due.throw()
 
         attempts: AsyncGenerator[None, None] = decorated(connect, self._name, due)(self._url)
         return attempts

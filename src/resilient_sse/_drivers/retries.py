@@ -2,7 +2,9 @@
 
 A failure is raised inside a generator function that `stamina.retry` decorates; stamina asks for the
 seconds, tells the instrumentation that its users set up, sleeps, and begins the function again. So
-its attempt numbers and the time waited so far are those of the outage.
+its attempt numbers and the time waited so far are those of the outage. The function yields once the
+wait is over; asked for more without another failure it returns, which costs a third of what closing
+stamina's generator would, and the outage is over.
 
 What its hooks raise ends that generator, but not the stream: for the rest of the outage the library
 waits by itself, as long as stamina would.
@@ -35,9 +37,14 @@ class Due:
         self._error[:] = [retry.error]
         self._seconds = retry.seconds
 
-    def take(self) -> Exception:
-        """Return the failure, and hold it no more: its traceback holds the source."""
-        return self._error.pop()
+    def throw(self) -> None:
+        """Raise the failure, if there is one, and hold it no more: its traceback holds the source.
+
+        Raises:
+            Exception: The failure.
+        """
+        if self._error:
+            raise self._error.pop()
 
     def delay(self, error: BaseException) -> float | bool:
         """Be stamina's backoff hook, which sees cancellation and the like, too."""

@@ -17,14 +17,14 @@ import weakref
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import stamina
 
 from resilient_sse._drivers.retries import Due, decorated, is_certain, seconds_without_stamina
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Iterator
 
     from resilient_sse._values.failure import Retry
 
@@ -161,22 +161,30 @@ class Host:
         Raises:
             RuntimeError: If no thread can be started.
         """
-        outcome: list[BaseException | None] = []
-        self._work.take(retry, awake, outcome)
+        step = self._work.take(retry, awake)
         awake.wait()
-        return outcome
+        return step.outcome
 
     def over(self) -> None:
         """Note that the outage is over."""
-        self._work.context = None
+        self._work.outage = None
 
 
-class Step(NamedTuple):
+class Outage:
+    """An outage's failures as its generator raises them, and where the program's are."""
+
+    def __init__(self) -> None:
+        self.due = Due()
+        self.run = contextvars.copy_context().run  # what it has bound to its log lines, say
+
+
+class Step:
     """What the thread that waits and the one that sleeps know of each other."""
 
-    context: contextvars.Context
-    awake: threading.Event
-    outcome: list[BaseException | None]
+    def __init__(self, outage: Outage, awake: threading.Event) -> None:
+        self.outage = outage
+        self.awake = awake
+        self.outcome: list[BaseException | None] = []
 
 
 class Work:
@@ -184,34 +192,33 @@ class Work:
 
     def __init__(self, name: str, url: str) -> None:
         self.steps: SimpleQueue[Step | None] = SimpleQueue()  # None: there will be no other
-        self.context: contextvars.Context | None = None  # of the outage that is not over yet
-        self._due = Due()
+        self.outage: Outage | None = None  # that is not over yet
         self._named = (name, url)
         self._comes_or_goes = threading.Lock()
         self._helped = False
 
-    def take(
-        self, retry: Retry, awake: threading.Event, outcome: list[BaseException | None]
-    ) -> None:
+    def take(self, retry: Retry, awake: threading.Event) -> Step:
         """Have the next step of an outage taken, or the first one of another."""
         with self._comes_or_goes:
-            if self.context is None:  # what the program has bound to its log lines, say
-                self.context = contextvars.copy_context()
+            self.outage = self.outage or Outage()
+            self.outage.due.set(retry)
+            step = Step(self.outage, awake)
             if not self._helped:
                 threading.Thread(target=self._help, name="resilient_sse wait", daemon=True).start()
                 self._helped = True
-            self._due.set(retry)
-            self.steps.put(Step(self.context, awake, outcome))
+            self.steps.put(step)
+        return step
 
     def _help(self) -> None:
-        attempts = context = None
+        outage: Outage | None = None
+        attempts: Iterator[None] = iter(())
         while (step := self._next()) is not None:
             error: BaseException | None = None
             try:
-                if attempts is None or context is not step.context:
-                    context = step.context
-                    attempts = context.run(_begin, self._due, *self._named)
-                context.run(next, attempts)
+                if outage is not step.outage:
+                    next(attempts, None)  # which ends those of the outage before
+                    outage, attempts = step.outage, _begin(step.outage.due, *self._named)
+                step.outage.run(next, attempts)
             except BaseException as raised:  # noqa: BLE001 - who waits decides
                 error = raised
             step.outcome.append(error)
@@ -223,16 +230,16 @@ class Work:
             with suppress(Empty):
                 return self.steps.get(timeout=_STAYS)
             with self._comes_or_goes:
-                if self.context is None and self.steps.empty():
+                if self.outage is None and self.steps.empty():
                     self._helped = False
                     return None
 
 
-def _begin(due: Due, name: str, url: str) -> Generator[None, None, None]:
+def _begin(due: Due, name: str, url: str) -> Iterator[None]:
     def connect(_url: str) -> Any:  # noqa: ANN401 - a generator
+        due.throw()
         yield
-        raise due.take()
+        due.throw()
 
-    attempts: Generator[None, None, None] = decorated(connect, name, due)(url)
-    next(attempts)
+    attempts: Iterator[None] = decorated(connect, name, due)(url)
     return attempts
