@@ -12,7 +12,7 @@ import threading
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from resilient_sse._http.disorder import in_order
 from resilient_sse._values.http import CLOSED_HERE, TOO_LATE
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from resilient_sse._http.multiplexed import Multiplexed
     from resilient_sse._values.library import Library
+
+T = TypeVar("T")
 
 
 class Aside:
@@ -39,14 +41,15 @@ class Aside:
         self._aborted = False
         self._thread: threading.Thread | None = None
 
-    def do(self, call: Callable[[], Any], seconds: float | None = None) -> Any:  # noqa: ANN401 - what it returns
+    def do(self, call: Callable[[], T], seconds: float | None = None) -> T:
         """Make a call, and return what it returns.
 
         Raises:
             httpx.ReadTimeout: Or httpx2's: it takes longer.
             httpx.ReadError: Or httpx2's: somebody called `abort`.
         """
-        pending = self._pending = Future()
+        pending: Future[T] = Future()
+        self._pending = pending
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="resilient_sse h2", daemon=True)
             self._thread.start()

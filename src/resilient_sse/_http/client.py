@@ -69,10 +69,8 @@ def default_async_client(verify: ssl.SSLContext | None = None) -> AsyncClient:
     else:
         direct = AsyncioTransport(verify=verify, socket_options=KEEPALIVE)
     through = functools.partial(async_transport, context)
-    return _AsyncClient(
-        transport=direct,
-        mounts=mounts(through, lambda proxied, but: AsyncUnless(proxied, direct, but)),
-    )
+    mounted = mounts(through, lambda proxied, but: AsyncUnless(proxied, direct, but))
+    return _AsyncClient(transport=direct, mounts=mounted)
 
 
 def async_client_over(transport: AsyncBaseTransport) -> AsyncClient:
@@ -87,10 +85,8 @@ def default_client() -> Client:
         direct = _transport()
     else:
         direct = _SyncTransport(socket_options=KEEPALIVE)
-    return _Client(
-        transport=direct,
-        mounts=mounts(_transport, lambda proxied, but: Unless(proxied, direct, but)),
-    )
+    mounted = mounts(_transport, lambda proxied, but: Unless(proxied, direct, but))
+    return _Client(transport=direct, mounts=mounted)
 
 
 class _AsyncioTransport(AsyncioTransport):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import os
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 from urllib.request import getproxies
 
 from resilient_sse._values.library import AsyncBaseTransport, BaseTransport, InvalidURL
@@ -131,7 +131,12 @@ def _through(through: Callable[[str], T], scheme: str, url: str) -> T:
 class AsyncUnless(AsyncBaseTransport):
     """A transport through a proxy, but for the excepted."""
 
-    def __init__(self, proxied: Any, direct: Any, exceptions: list[Excepted]) -> None:  # noqa: ANN401 - transports
+    def __init__(
+        self,
+        proxied: AsyncBaseTransport,
+        direct: AsyncBaseTransport,
+        exceptions: list[Excepted],
+    ) -> None:
         self._proxied = proxied
         self._direct = direct
         self._exceptions = exceptions
@@ -139,9 +144,8 @@ class AsyncUnless(AsyncBaseTransport):
     async def handle_async_request(self, request: Request) -> Response:
         """Send a request the one way or the other."""
         direct = any(each.covers(request.url) for each in self._exceptions)
-        transport: Any = self._direct if direct else self._proxied
-        response: Response = await transport.handle_async_request(request)
-        return response
+        transport = self._direct if direct else self._proxied
+        return await transport.handle_async_request(request)
 
     async def aclose(self) -> None:
         """Close the connections to the proxy; the others are the client's own to close."""
@@ -151,7 +155,9 @@ class AsyncUnless(AsyncBaseTransport):
 class Unless(BaseTransport):
     """A blocking transport through a proxy, but for the excepted."""
 
-    def __init__(self, proxied: Any, direct: Any, exceptions: list[Excepted]) -> None:  # noqa: ANN401 - transports
+    def __init__(
+        self, proxied: BaseTransport, direct: BaseTransport, exceptions: list[Excepted]
+    ) -> None:
         self._proxied = proxied
         self._direct = direct
         self._exceptions = exceptions
@@ -159,9 +165,8 @@ class Unless(BaseTransport):
     def handle_request(self, request: Request) -> Response:
         """Send a request the one way or the other."""
         direct = any(each.covers(request.url) for each in self._exceptions)
-        transport: Any = self._direct if direct else self._proxied
-        response: Response = transport.handle_request(request)
-        return response
+        transport = self._direct if direct else self._proxied
+        return transport.handle_request(request)
 
     def close(self) -> None:
         """Close the connections to the proxy; the others are the client's own to close."""
