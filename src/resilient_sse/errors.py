@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from resilient_sse._values.event import ServerSentEvent
     from resilient_sse._values.failure import Failure
+    from resilient_sse._values.http_messages import HTTPRequest, HTTPResponse
     from resilient_sse._values.library import Library
 
 __all__ = [
@@ -81,7 +82,7 @@ class SSEError(AnyTransportError):
         return super().request
 
     @request.setter
-    def request(self, request: Any) -> None:  # noqa: ANN401
+    def request(self, request: HTTPRequest | None) -> None:
         self._request = redacted_request(request)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -130,13 +131,13 @@ class ResponseError(SSEError):
         self,
         message: str,
         *,
-        response: Any,  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+        response: HTTPResponse,
         body: bytes = b"",
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self._request = redacted_request(request_of(response))
-        self.response = response
+        self.response: Any = response  # of a class that the caller knows
         self.status_code: int = response.status_code
         self.body = body
         self.retry_after = retry_after

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import httpx2
@@ -25,14 +25,14 @@ from tests.support.http_libraries import LIBRARIES
 from tests.support.session_settings import make_settings
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+ASKED = httpx.Request("GET", "http://h/e")
 
 
 def build(client: Any = None, last_event_id: str = "", **keywords: Any) -> httpx.Request:
     """Build the request of an attempt."""
     settings = make_settings("http://h/e", **keywords)
     requests = Requests(client or httpx.AsyncClient(), settings)
-    request: httpx.Request = requests.make(last_event_id, {})
-    return request
+    return cast("httpx.Request", requests.make(last_event_id, {}))
 
 
 def respond(status: int = 200, **headers: Any) -> httpx.Response:
@@ -214,7 +214,7 @@ def test_event_streams_are_accepted(content_type: str) -> None:
     """Any case, parameters ignored."""
     response = respond(content_type=content_type)
 
-    assert judge(OutgoingRequest(None, True), response, Dialect()) is None
+    assert judge(OutgoingRequest(ASKED, True), response, Dialect()) is None
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_event_streams_are_accepted(content_type: str) -> None:
 def test_other_content_types_are_refused(content_type: str) -> None:
     """No substring will do."""
     response = respond(content_type=content_type) if content_type else respond()
-    refusal: Any = judge(OutgoingRequest(None, True), response, Dialect())
+    refusal: Any = judge(OutgoingRequest(ASKED, True), response, Dialect())
     error = refusal.error(response, b"<html>")
 
     assert isinstance(error, ContentTypeError)
@@ -235,7 +235,7 @@ def test_other_content_types_are_refused(content_type: str) -> None:
 def test_other_statuses_are_refused(status: int) -> None:
     """Only a 200 is a stream."""
     response = respond(status, content_type="text/event-stream", retry_after="7")
-    refusal: Any = judge(OutgoingRequest(None, True), response, Dialect())
+    refusal: Any = judge(OutgoingRequest(ASKED, True), response, Dialect())
     error = refusal.error(response, b"")
 
     assert isinstance(error, StatusError)
@@ -258,14 +258,15 @@ class MadeByItsClient:
 def test_a_client_that_cannot_be_tried_is_trusted(accepted: str) -> None:
     """With a coding that the caller asked for, and with no other."""
     request = httpx.Request("GET", "http://h/e", headers={"accept-encoding": accepted})
-    verdict = judge(OutgoingRequest(request, trusted=True), MadeByItsClient(), Dialect())
+    response: Any = MadeByItsClient()
+    verdict = judge(OutgoingRequest(request, trusted=True), response, Dialect())
 
     assert (verdict is None) == (accepted == "br")
 
 
 def test_no_content_is_agreement() -> None:
     """A 204 is the server's word that there is no more to come; the session takes it from there."""
-    assert judge(OutgoingRequest(None, True), respond(204), Dialect()) is None
+    assert judge(OutgoingRequest(ASKED, True), respond(204), Dialect()) is None
 
 
 @pytest.mark.parametrize(

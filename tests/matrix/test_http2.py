@@ -409,7 +409,8 @@ def test_who_has_no_slot_changes_nothing() -> None:
     slot.begin()
     assert slot.unanswered(late=True) == ""
     assert slot.left(None, None) is False
-    assert Streams().join(SimpleNamespace(extensions={}), None) is None
+    response: Any = SimpleNamespace(extensions={})
+    assert Streams().join(response, None) is None
 
 
 def test_the_limit_is_what_the_server_said_last() -> None:

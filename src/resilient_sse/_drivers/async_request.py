@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -15,15 +15,19 @@ from resilient_sse._http.refusal import EXCERPT_BYTES, as_callbacks, as_failure,
 from resilient_sse._http.request import limit_reads, set_read_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
-    from resilient_sse._drivers.attempt import Steps
+    from resilient_sse._drivers.attempt import Step
+    from resilient_sse._drivers.options import AsyncHTTPClient
     from resilient_sse._http.multiplexed import HTTP1Slot
     from resilient_sse._http.request import Requests
     from resilient_sse._session.session import Session
     from resilient_sse._session.settings import Settings
     from resilient_sse._values.failure import Attempt
+    from resilient_sse._values.http_messages import HTTPResponse
     from resilient_sse.lifecycle import GapDetected
+
+T = TypeVar("T")
 
 
 async def answer(
@@ -32,7 +36,7 @@ async def answer(
     slot: HTTP1Slot,
     attempt: Attempt,
     scope: anyio.CancelScope,
-) -> Any:  # noqa: ANN401 - the client's own
+) -> HTTPResponse | None:
     """Return the response with the stream that was asked for, its body unread; None if interrupted.
 
     The scope ends with ``connect_timeout``, and is cancelled to interrupt the attempt.
@@ -62,9 +66,12 @@ async def answer(
     raise settings.library.ReadTimeout(msg)
 
 
-async def carry_out(client: Any, attempt: Steps, slot: HTTP1Slot) -> Any:  # noqa: ANN401
+async def carry_out(
+    client: AsyncHTTPClient, attempt: Generator[Step, Any, T], slot: HTTP1Slot
+) -> T:
     """Do one step after the other, and return what comes of them."""
-    step, done = next(attempt), None
+    step = next(attempt)
+    done: Any = None
     while True:
         match step:
             case Send(request, options):
@@ -77,7 +84,7 @@ async def carry_out(client: Any, attempt: Steps, slot: HTTP1Slot) -> Any:  # noq
                     if slot.may_repeat(request, error):
                         continue
                     raise
-                slot.sent(done)
+                slot.sent(request, done)
             case Resolve(call):
                 done = await _resolved(call)
             case ReadExcerpt(response):
@@ -87,10 +94,11 @@ async def carry_out(client: Any, attempt: Steps, slot: HTTP1Slot) -> Any:  # noq
         try:
             step = attempt.send(done)
         except StopIteration as end:
-            return end.value
+            value: T = end.value
+            return value
 
 
-async def _resolved(call: Callable[[], object]) -> Any:  # noqa: ANN401
+async def _resolved(call: Callable[[], object]) -> object:
     try:
         return await resolve(call())
     except Exception as error:  # noqa: BLE001 - it is the consumer's to see
@@ -103,7 +111,7 @@ async def recovered(settings: Settings, gap: GapDetected) -> object:
     return await _resolved(partial(on_gap, gap))
 
 
-async def _excerpt(response: Any) -> bytes:  # noqa: ANN401
+async def _excerpt(response: HTTPResponse) -> bytes:
     seconds = excerpt_seconds(anyio.current_effective_deadline() - anyio.current_time())
     set_read_timeout(response, seconds)
     raw = response.aiter_bytes if _body.is_read(response) else response.aiter_raw

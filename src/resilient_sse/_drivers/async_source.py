@@ -331,7 +331,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         finally:  # also if the task is cancelled meanwhile, of which no scope protects
             cut = response is not None and self._slot.left(error, self._settings.idle_timeout)
             self._session.lost(error, self._now())
-        if cut:
+        if cut and response is not None:
             await notice(response)
 
     async def _finish(self) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from resilient_sse._session.dialect import Dialect
     from resilient_sse._session.session import Session
     from resilient_sse._values.failure import Attempt
+    from resilient_sse._values.http_messages import HTTPRequest, HTTPResponse
 
 
 class Resolve(NamedTuple):
@@ -33,32 +34,32 @@ class Resolve(NamedTuple):
 class Send(NamedTuple):
     """Send a request with these keywords, and send in the response."""
 
-    request: Any
+    request: HTTPRequest
     options: dict[str, Any]
 
 
 class ReadExcerpt(NamedTuple):
     """Send in the beginning of a body that nobody asked for, and close the response."""
 
-    response: Any
+    response: HTTPResponse
 
 
 class Close(NamedTuple):
     """Close a response that is not gone on with."""
 
-    response: Any
+    response: HTTPResponse
 
 
 class Arrival(NamedTuple):
     """Where redirects led: a response, to which request, and why it is no stream, if it is none."""
 
     outgoing: OutgoingRequest
-    response: Any
+    response: HTTPResponse
     refusal: Refusal | None
 
 
 Step: TypeAlias = Resolve | Send | ReadExcerpt | Close
-Steps: TypeAlias = "Generator[Step, Any, Any]"
+Steps: TypeAlias = "Generator[Step, Any, HTTPResponse]"
 
 
 def steps(
@@ -105,7 +106,7 @@ def follow(
     outgoing: OutgoingRequest,
     auth: Any,  # noqa: ANN401 - as in httpx
     dialect: Dialect,
-    requested: Callable[[Any], object],
+    requested: Callable[[HTTPRequest], object],
 ) -> Generator[Step, Any, Arrival]:
     """Send a request, and go where redirects lead.
 
@@ -121,7 +122,7 @@ def follow(
     """
     while True:
         requested(outgoing.request)
-        response = yield Send(outgoing.request, send_options(auth, outgoing))
+        response: HTTPResponse = yield Send(outgoing.request, send_options(auth, outgoing))
         verdict = judge(outgoing, response, dialect)
         if not isinstance(verdict, OutgoingRequest):
             return Arrival(outgoing, response, verdict)

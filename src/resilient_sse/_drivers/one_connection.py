@@ -6,7 +6,7 @@ What differs from httpx-sse, and why, stands in the documentation ("Migrate from
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from resilient_sse._decoding.sse import DEFAULT_MAX_EVENT_SIZE, SSEDecoder
 from resilient_sse._decoding.streams import decode
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from resilient_sse._values.event import ServerSentEvent
+    from resilient_sse._values.http_messages import HTTPResponse
 
 __all__ = ["EventSource", "aconnect_sse", "connect_sse"]
 
@@ -65,14 +66,15 @@ class EventSource(Generic[R]):
         *,
         max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE,
     ) -> None:
-        self._response = response
+        self._given = response
+        self._response = cast("HTTPResponse", response)  # whatever its class declares of itself
         self._max_event_size = max_event_size
         self._iterations: list[AsyncGenerator[ServerSentEvent, None]] = []
 
     @property
     def response(self) -> R:
         """The response; its status is the caller's to check, as in httpx-sse."""
-        return self._response
+        return self._given
 
     def iter_sse(self) -> Generator[ServerSentEvent, None, None]:
         """Iterate the events until the body ends.
@@ -184,7 +186,7 @@ async def aconnect_sse(
 
 
 async def _aiter_events(
-    response: Any,  # noqa: ANN401
+    response: HTTPResponse,
     max_event_size: int | None,
 ) -> AsyncGenerator[ServerSentEvent, None]:
     _check_content_type(response)
@@ -218,7 +220,7 @@ def _headers(client: Any, given: Any) -> list[tuple[bytes, bytes]]:  # noqa: ANN
     return headers.raw
 
 
-def _check_content_type(response: Any) -> None:  # noqa: ANN401
+def _check_content_type(response: HTTPResponse) -> None:
     got = response.headers.get("content-type", "")
     if essence(got) != "text/event-stream":
         msg = f"expected the content type 'text/event-stream', got {quoted(got)}"
@@ -226,7 +228,7 @@ def _check_content_type(response: Any) -> None:  # noqa: ANN401
 
 
 @contextmanager
-def _telling_of(response: Any) -> Generator[None]:  # noqa: ANN401
+def _telling_of(response: HTTPResponse) -> Generator[None]:
     """Have an error of the decoder's tell of the request that it comes from."""
     try:
         yield

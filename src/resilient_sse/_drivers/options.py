@@ -11,7 +11,6 @@ if TYPE_CHECKING:
         Generator,
         Iterable,
         Mapping,
-        MutableMapping,
         Sequence,
     )
 
@@ -69,35 +68,6 @@ class AsyncHTTPClient(Protocol):
 
     def aclose(self) -> Awaitable[object]:
         """Close all connections."""
-        ...
-
-
-class HTTPResponse(Protocol):
-    """The response of the open connection, of whichever library the client is."""
-
-    @property
-    def status_code(self) -> int:
-        """The status."""
-        ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers; their names are found in any case."""
-        ...
-
-    @property
-    def url(self) -> Any:  # noqa: ANN401 - the library's own class
-        """Where it came from, after redirects."""
-        ...
-
-    @property
-    def request(self) -> Any:  # noqa: ANN401 - the library's own class
-        """What it answers."""
-        ...
-
-    @property
-    def extensions(self) -> MutableMapping[str, Any]:
-        """What the transport tells of the connection."""
         ...
 
 

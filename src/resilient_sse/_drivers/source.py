@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from resilient_sse._decoding.protocol import DecoderFactory
-    from resilient_sse._drivers.options import Auth, Headers, HTTPResponse, Params
+    from resilient_sse._drivers.options import Auth, Headers, Params
     from resilient_sse._session.settings import CursorStore, OnGap
     from resilient_sse._values.event import ServerSentEvent
     from resilient_sse._values.failure import Attempt, RetryPolicy
+    from resilient_sse._values.http_messages import HTTPResponse, ResponseHead
     from resilient_sse.lifecycle import Hook
 
 
@@ -207,7 +208,7 @@ class Source(Generic[C]):
         self._quick = self._session.quickly
         self._entered = self._left = self._forked = False
         self._inside = False  # entered, and neither left nor in a forked child
-        self._response: Any = None
+        self._response: HTTPResponse | None = None
 
     _awaits = True  # what functions of the program's may return
 
@@ -222,7 +223,7 @@ class Source(Generic[C]):
         return self._session.state
 
     @property
-    def response(self) -> HTTPResponse | None:
+    def response(self) -> ResponseHead | None:
         """The response of the open connection, or None."""
         return self._response if self.state is ConnectionState.OPEN else None
 

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from resilient_sse._drivers.attempt import Steps
+    from resilient_sse._drivers.options import HTTPClient
     from resilient_sse._http.multiplexed import HTTP1Slot
     from resilient_sse._http.request import Requests
     from resilient_sse._http.turns import Turn
     from resilient_sse._session.session import Session
     from resilient_sse._session.settings import Settings
     from resilient_sse._values.failure import Attempt
+    from resilient_sse._values.http_messages import HTTPRequest, HTTPResponse
     from resilient_sse.lifecycle import GapDetected
     from resilient_sse.transports._threads.interrupt import InterruptHandle
 
@@ -37,7 +39,7 @@ def answer(
     handle: InterruptHandle,
     slot: HTTP1Slot,
     attempt: Attempt,
-) -> Any:  # noqa: ANN401 - the client's own
+) -> HTTPResponse | None:
     """Return the response with the stream that was asked for, its body unread; None if interrupted.
 
     Raises:
@@ -78,9 +80,12 @@ def _extensions(handle: InterruptHandle, slot: HTTP1Slot) -> dict[str, Any]:
     return {**told, "trace": trace}
 
 
-def carry_out(client: Any, attempt: Steps, handle: InterruptHandle, slot: HTTP1Slot) -> Any:  # noqa: ANN401
+def carry_out(
+    client: HTTPClient, attempt: Steps, handle: InterruptHandle, slot: HTTP1Slot
+) -> HTTPResponse:
     """Do one step after the other, and return what comes of them."""
-    step, done = next(attempt), None
+    step = next(attempt)
+    done: Any = None
     while True:
         match step:
             case Send(request, options):
@@ -94,7 +99,7 @@ def carry_out(client: Any, attempt: Steps, handle: InterruptHandle, slot: HTTP1S
                     if slot.may_repeat(request, error):
                         continue
                     raise
-                slot.sent(done)
+                slot.sent(request, done)
             case Resolve(call):
                 done = _resolved(call)
             case ReadExcerpt(response):
@@ -104,10 +109,13 @@ def carry_out(client: Any, attempt: Steps, handle: InterruptHandle, slot: HTTP1S
         try:
             step = attempt.send(done)
         except StopIteration as end:
-            return end.value
+            value: HTTPResponse = end.value
+            return value
 
 
-def _sent_aside(call: Callable[[], Any], request: Any, handle: InterruptHandle, turn: Turn) -> Any:  # noqa: ANN401
+def _sent_aside(
+    call: Callable[[], HTTPResponse], request: HTTPRequest, handle: InterruptHandle, turn: Turn
+) -> HTTPResponse:
     """Send a request over a connection that others use, which must not be cut to end the wait."""
     aside = Aside(library_of(request))
     lift_timeouts(request)
@@ -123,7 +131,7 @@ def _sent_aside(call: Callable[[], Any], request: Any, handle: InterruptHandle, 
         aside.leave()
 
 
-def _resolved(call: Callable[[], object]) -> Any:  # noqa: ANN401
+def _resolved(call: Callable[[], object]) -> object:
     try:
         return refuse_awaitable(call())
     except Exception as error:  # noqa: BLE001 - it is the consumer's to see
@@ -136,7 +144,7 @@ def recovered(settings: Settings, gap: GapDetected) -> object:
     return _resolved(partial(on_gap, gap))
 
 
-def _excerpt(response: Any, left: float) -> bytes:  # noqa: ANN401
+def _excerpt(response: HTTPResponse, left: float) -> bytes:
     seconds, body = excerpt_seconds(left), bytearray()
     read = partial(_read_excerpt, response, body, monotonic() + seconds)
     aside = Aside(library_of(response))
@@ -153,7 +161,7 @@ def _excerpt(response: Any, left: float) -> bytes:  # noqa: ANN401
     return bytes(body[:EXCERPT_BYTES])
 
 
-def _read_excerpt(response: Any, body: bytearray, until: float) -> None:  # noqa: ANN401
+def _read_excerpt(response: HTTPResponse, body: bytearray, until: float) -> None:
     raw = response.iter_bytes if _body.is_read(response) else response.iter_raw
     for chunk in raw():
         body += chunk

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from resilient_sse._drivers.batches import SyncBatches
 from resilient_sse._drivers.options import HTTPClient
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from resilient_sse._values.event import ServerSentEvent
+    from resilient_sse._values.http_messages import HTTPResponse
 
 __all__ = ["SyncReconnectingEventSource"]
 
@@ -318,7 +319,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         else:
             self._drop()
 
-    def _chunks_of(self, response: Any) -> Iterator[bytes]:  # noqa: ANN401 - the client's own
+    def _chunks_of(self, response: HTTPResponse) -> Iterator[bytes]:
         idle, place = self._settings.idle_timeout, self._slot.answered(response)
         if place is None:
             set_read_timeout(response, idle)
@@ -343,7 +344,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
             if aside is not None:
                 aside.leave()
             self._session.lost(error, self._now())
-        if cut:
+        if cut and response is not None:
             _body.notice_here(response)
 
     def _finish(self) -> None:

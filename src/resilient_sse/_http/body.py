@@ -6,7 +6,7 @@ They use only what httpx, httpx2 and httpxr have in common.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 
@@ -18,12 +18,14 @@ from resilient_sse.transports._body import Body, SyncBody, body_of
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
+    from resilient_sse._values.http_messages import HTTPResponse
+
 # More than h11 can have parsed out of what it read at once.
 _MOST_BUFFERED_CHUNKS: Final = 100_000
 _SECONDS_TO_NOTICE: Final = 1.0
 
 
-def chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+def chunks(response: HTTPResponse) -> Iterator[bytes]:
     """Read the body as raw bytes, decompressed in bounded pieces if it has to be."""
     encoding = encoding_of(response)
     if _is_the_clients(response, encoding):
@@ -32,7 +34,7 @@ def chunks(response: Any) -> Iterator[bytes]:  # noqa: ANN401 - httpx's, httpx2'
     return inflated(raw, encoding, library_of(response)) if encoding else raw
 
 
-def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
+def async_chunks(response: HTTPResponse) -> AsyncIterator[bytes]:
     """Read the body of an asynchronous response, as `chunks` does."""
     encoding = encoding_of(response)
     if _is_the_clients(response, encoding):
@@ -44,17 +46,17 @@ def async_chunks(response: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
     return AsyncInflated(raw, encoding, library_of(response)) if encoding else raw
 
 
-def _is_the_clients(response: Any, encoding: str) -> bool:  # noqa: ANN401
+def _is_the_clients(response: HTTPResponse, encoding: str) -> bool:
     """Say whether only the client can read this body: it may know an encoding that we do not."""
     return is_read(response) or bool(encoding and not is_known(encoding))
 
 
-def is_read(response: Any) -> bool:  # noqa: ANN401
+def is_read(response: HTTPResponse) -> bool:
     """Say whether the body is in memory, as a mock's is: then only its decoded bytes are left."""
     return bool(getattr(response, "is_stream_consumed", False))
 
 
-async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> None:  # noqa: ANN401
+async def close(response: HTTPResponse, chunks: AsyncIterator[bytes] | None = None) -> None:
     """Close a response, and with it the generators that httpx reads its body through.
 
     Closing only the outermost of them would leave the inner ones to the garbage collector, of
@@ -72,7 +74,7 @@ async def close(response: Any, chunks: AsyncIterator[bytes] | None = None) -> No
         await cast("AsyncGenerator[bytes, None]", chunks).aclose()
 
 
-async def notice(response: Any) -> None:  # noqa: ANN401
+async def notice(response: HTTPResponse) -> None:
     """Have httpcore read from a connection that was cut, so that it knows."""
     with anyio.move_on_after(_SECONDS_TO_NOTICE, shield=True), suppress(Exception):
         chunks = aiter(response.stream)
@@ -82,12 +84,12 @@ async def notice(response: Any) -> None:  # noqa: ANN401
             await chunks.aclose()
 
 
-def notice_here(response: Any) -> None:  # noqa: ANN401
+def notice_here(response: HTTPResponse) -> None:
     """Do the same for a blocking client."""
     with suppress(Exception):
         next(iter(response.stream))
 
 
-def _is_over(chunks: Any) -> bool:  # noqa: ANN401
+def _is_over(chunks: object) -> bool:
     """Say whether a generator has ended, as after an error or a cancelled read: most have."""
     return getattr(chunks, "ag_frame", chunks) is None

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from contextlib import AbstractContextManager
 
+    from resilient_sse._values.http_messages import HTTPURL, HTTPRequest, HTTPResponse
+
 # httpcore opens no more than that on one connection, whatever the server allows.
 _MOST: Final = 100
 _SETTINGS: Final = ".receive_remote_settings.complete"
@@ -155,7 +157,7 @@ class Streams:
         self._sending: Counter[tuple[str, str, int]] = Counter()
         self._warned = False
 
-    def join(self, response: Any, limit: int | None) -> Multiplexed | None:  # noqa: ANN401 - the client's own
+    def join(self, response: HTTPResponse, limit: int | None) -> Multiplexed | None:
         """Note that a source reads this response; None if it is not of HTTP/2."""
         if not is_http2(response):
             return None
@@ -166,7 +168,7 @@ class Streams:
             found.heard = monotonic()
         return found
 
-    def _known(self, stream: Any, url: Any, limit: int | None) -> Multiplexed:  # noqa: ANN401
+    def _known(self, stream: Any, url: HTTPURL, limit: int | None) -> Multiplexed:  # noqa: ANN401
         found = self._connections.get(stream)
         if found is None:
             found = self._connections[stream] = Multiplexed(stream, _origin(url), _MOST)
@@ -200,7 +202,7 @@ class Streams:
         """Say whether a source reads from it, or may be about to."""
         return connection.open > 0 or self._sending[connection.origin] > 0
 
-    def unanswered(self, url: Any, opening: Opening, since: float) -> None:  # noqa: ANN401
+    def unanswered(self, url: HTTPURL, opening: Opening, since: float) -> None:
         """Note that a request to this URL, made at this time, got no answer.
 
         A connection is cut over which nothing came since, or which nobody else uses; on any other
@@ -216,7 +218,7 @@ class Streams:
                 else:
                     connection.left += 1
 
-    def _unanswered_over(self, stream: Any, url: Any, opening: Opening) -> None:  # noqa: ANN401
+    def _unanswered_over(self, stream: Any, url: HTTPURL, opening: Opening) -> None:  # noqa: ANN401
         """Note a new connection over which nothing came yet, to be cut, but not if others wait."""
         tls = stream.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() == "h2":
@@ -230,7 +232,7 @@ class Streams:
             if not connection.dead:
                 self._cut(connection)
 
-    def exhausted(self, url: Any) -> bool:  # noqa: ANN401 - the library's own
+    def exhausted(self, url: HTTPURL) -> bool:
         """Note that no request to this URL can be sent; say whether one may be now."""
         with self._lock:
             connections = list(self._to(url))
@@ -238,28 +240,28 @@ class Streams:
                 self._cut(connection)
             return bool(connections)
 
-    def sending(self, url: Any, change: int) -> None:  # noqa: ANN401 - the library's own
+    def sending(self, url: HTTPURL, change: int) -> None:
         """Note that one more request to this URL is under way, or one fewer."""
         with self._lock:
             self._sending[_origin(url)] += change
 
-    def turns(self, url: Any) -> Turns:  # noqa: ANN401 - the library's own
+    def turns(self, url: HTTPURL) -> Turns:
         """Return the turns at the server of this URL."""
         with self._lock:
             return self._turns[_origin(url)]
 
-    def limit_reached(self, url: Any) -> int | None:  # noqa: ANN401 - the library's own
+    def limit_reached(self, url: HTTPURL) -> int | None:
         """Return the limit for which a request to this URL has to wait, if it has to."""
         with self._lock:
             return next((each.limit for each in self._to(url) if each.full), None)
 
-    def _to(self, url: Any) -> Iterator[Multiplexed]:  # noqa: ANN401
+    def _to(self, url: HTTPURL) -> Iterator[Multiplexed]:
         origin = _origin(url)
         for connection in list(self._connections.values()):
             if connection.origin == origin and not connection.dead:
                 yield connection
 
-    def make_room(self, url: Any) -> None:  # noqa: ANN401 - the library's own
+    def make_room(self, url: HTTPURL) -> None:
         """Cut the connection to this URL if what was left behind uses its limit up."""
         if not self._connections:
             return
@@ -298,7 +300,7 @@ class HTTP1Slot:
         """Note that an attempt begins; return what is to hear of its connection, if anything."""
         return None
 
-    def sending(self, request: Any) -> Any:  # noqa: ANN401, ARG002 - the client's own
+    def sending(self, request: HTTPRequest) -> HTTPResponse | None:  # noqa: ARG002
         """Note that a request goes out; it is under way until its stream is `answered`, or `over`.
 
         Returns:
@@ -311,14 +313,14 @@ class HTTP1Slot:
         """Note that nothing is under way if an attempt fails within the block."""
         return self._nothing
 
-    def turn(self, request: Any) -> Turn | None:  # noqa: ANN401, ARG002 - the client's own
+    def turn(self, request: HTTPRequest) -> Turn | None:  # noqa: ARG002
         """Return the turn of a request that a thread sends; None if it need not take one."""
         return None
 
-    def sent(self, response: Any) -> None:  # noqa: ANN401 - the client's own
+    def sent(self, request: HTTPRequest, response: HTTPResponse) -> None:
         """Note that a request was answered: httpcore knows of all that was cut before."""
 
-    def answered(self, response: Any) -> Multiplexed | None:  # noqa: ANN401, ARG002 - the client's own
+    def answered(self, response: HTTPResponse) -> Multiplexed | None:  # noqa: ARG002
         """Take the place that a response with a stream has; None if it is not of HTTP/2."""
         return None
 
@@ -342,7 +344,7 @@ class HTTP1Slot:
         """
         return ""
 
-    def may_repeat(self, request: Any, error: Exception) -> bool:  # noqa: ANN401, ARG002 - the client's own
+    def may_repeat(self, request: HTTPRequest, error: Exception) -> bool:  # noqa: ARG002
         """Say whether a request failed of a connection that had been cut, and is sent again."""
         return False
 
@@ -359,19 +361,19 @@ class StreamSlot(HTTP1Slot):
         self._may_be_http2 = own_library_of(client) is not None
         self._opening = Opening()
         self._began = 0.0
-        self._url: Any = None
-        self._sending: Any = None
+        self._url: HTTPURL | None = None
+        self._sending: HTTPURL | None = None
         self.connection: Multiplexed | None = None
-        self._response: Any = None
+        self._response: HTTPResponse | None = None
         self._ended = False
-        self._behind: tuple[Multiplexed, Any] | None = None
+        self._behind: tuple[Multiplexed, HTTPResponse] | None = None
 
     def begin(self) -> Opening:
         """Note that an attempt begins."""
         self._opening, self._began, self._url = Opening(), monotonic(), None
         return self._opening
 
-    def sending(self, request: Any) -> Any:  # noqa: ANN401 - the client's own
+    def sending(self, request: HTTPRequest) -> HTTPResponse | None:
         """Note a request that goes out, and make room for its stream."""
         self.over()
         self._url = request.url
@@ -398,7 +400,7 @@ class StreamSlot(HTTP1Slot):
         if url is not None:
             self._streams.sending(url, -1)
 
-    def turn(self, request: Any) -> Turn | None:  # noqa: ANN401 - the client's own
+    def turn(self, request: HTTPRequest) -> Turn | None:
         """Return the turn of a request that may go over a connection of others."""
         if not (self._may_be_http2 and may_be_http2()):
             return None
@@ -406,7 +408,7 @@ class StreamSlot(HTTP1Slot):
         self._opening.turn = None if turns.needed is False else Turn(turns)
         return self._opening.turn
 
-    def answered(self, response: Any) -> Multiplexed | None:  # noqa: ANN401 - the client's own
+    def answered(self, response: HTTPResponse) -> Multiplexed | None:
         """Take the place that a response with a stream has."""
         self.connection = self._streams.join(response, self._opening.limit)
         self._response = response if self.connection is not None else None
@@ -423,7 +425,7 @@ class StreamSlot(HTTP1Slot):
         self.over()
         connection, self.connection = self.connection, None
         response, self._response = self._response, None
-        if connection is None:
+        if connection is None or response is None:
             return False
         kind = type(error).__name__
         if error is not None and is_disorder(error):
@@ -434,10 +436,10 @@ class StreamSlot(HTTP1Slot):
         self._behind = None if cut else (connection, response)
         return cut
 
-    def sent(self, response: Any) -> None:  # noqa: ANN401 - the client's own
+    def sent(self, request: HTTPRequest, response: HTTPResponse) -> None:
         """Note that a request was answered."""
         self._streams.cuts = 0
-        self._streams.turns(self._url).needed = is_http2(response)
+        self._streams.turns(request.url).needed = is_http2(response)
 
     def unanswered(self, *, late: bool) -> str:
         """Note that a request got no answer, of which its connection may have died."""
@@ -450,7 +452,7 @@ class StreamSlot(HTTP1Slot):
         self._streams.unanswered(self._url, self._opening, since)
         return ""
 
-    def may_repeat(self, request: Any, error: Exception) -> bool:  # noqa: ANN401 - the client's own
+    def may_repeat(self, request: HTTPRequest, error: Exception) -> bool:
         """Say whether a request failed of a connection that had been cut."""
         kinds = library_of(request)
         again = request.method in IDEMPOTENT_METHODS
@@ -483,5 +485,5 @@ def streams_of(client: Any) -> Streams:  # noqa: ANN401 - httpx's, httpx2's or h
         return _of_clients.setdefault(client, Streams())
 
 
-def _origin(url: Any) -> tuple[str, str, int]:  # noqa: ANN401 - a library's own
+def _origin(url: HTTPURL) -> tuple[str, str, int]:
     return url.scheme, url.host, url.port or DEFAULT_PORTS.get(url.scheme, 0)

@@ -15,9 +15,10 @@ from resilient_sse._values.redact import CREDENTIAL, redact_text
 from resilient_sse.errors import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from resilient_sse._session.settings import Settings
+    from resilient_sse._values.http_messages import HTTPURL, HTTPRequest
 
 # The number that the fetch standard allows (4.4), and httpx and browsers with it.
 _MOST_REDIRECTS: Final = 20
@@ -27,12 +28,14 @@ _HIGHEST_PORT: Final = 65535
 class OutgoingRequest(NamedTuple):
     """A request on its way, and whether it may carry the source's credentials."""
 
-    request: Any
+    request: HTTPRequest
     trusted: bool
     hops: int = 0
 
 
-def on_its_way(settings: Settings, built: Mapping[str, str], request: Any) -> OutgoingRequest:  # noqa: ANN401 - the client's own
+def on_its_way(
+    settings: Settings, built: Mapping[str, str], request: HTTPRequest
+) -> OutgoingRequest:
     """Take away the credentials of a request that `prepare_request` sent to another origin.
 
     Args:
@@ -62,7 +65,7 @@ def send_options(auth: Any, outgoing: OutgoingRequest) -> dict[str, Any]:  # noq
     return options
 
 
-def next_hop(outgoing: OutgoingRequest, request: Any) -> OutgoingRequest | Refusal:  # noqa: ANN401
+def next_hop(outgoing: OutgoingRequest, request: HTTPRequest) -> OutgoingRequest | Refusal:
     """Follow a redirect to this request, or say why not."""
     sent = outgoing.request
     if sent.url.scheme == "https" and request.url.scheme != "https":
@@ -81,10 +84,10 @@ def next_hop(outgoing: OutgoingRequest, request: Any) -> OutgoingRequest | Refus
     return OutgoingRequest(request, trusted, outgoing.hops + 1)
 
 
-def _credentials(headers: Any) -> list[str]:  # noqa: ANN401
+def _credentials(headers: Iterable[str]) -> list[str]:
     return [name for name in headers if CREDENTIAL.search(name)]
 
 
-def _origin(url: Any) -> tuple[str, str, int | None]:  # noqa: ANN401
+def _origin(url: HTTPURL) -> tuple[str, str, int | None]:
     """Return scheme, host and port (RFC 6454 4)."""
     return url.scheme, url.host, url.port or DEFAULT_PORTS.get(url.scheme)

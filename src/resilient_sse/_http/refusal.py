@@ -15,6 +15,7 @@ from resilient_sse._values.redact import excerpt, redact_text
 from resilient_sse.errors import ResponseError, StatusError
 
 if TYPE_CHECKING:
+    from resilient_sse._values.http_messages import HTTPResponse
     from resilient_sse._values.library import Library
 
 EXCERPT_BYTES: Final = 4096
@@ -33,7 +34,7 @@ class Refusal(NamedTuple):
     kind: type[ResponseError]
     message: str
 
-    def error(self, response: Any, body: bytes) -> ResponseError:  # noqa: ANN401 - the client's own
+    def error(self, response: HTTPResponse, body: bytes) -> ResponseError:
         """Make the exception, given the beginning of the response's body, which its message has."""
         wait = retry_after(response.headers, time.time())
         body = _decompressed(response, body)
@@ -43,7 +44,7 @@ class Refusal(NamedTuple):
         return self.kind(message, response=response, body=body, retry_after=wait)
 
 
-def _decompressed(response: Any, body: bytes) -> bytes:  # noqa: ANN401
+def _decompressed(response: HTTPResponse, body: bytes) -> bytes:
     """Return the readable beginning of a body that may be compressed, and may be cut."""
     encoding = codings_of(response.headers.get("content-encoding", ""))
     if not is_known(encoding):
@@ -54,7 +55,7 @@ def _decompressed(response: Any, body: bytes) -> bytes:  # noqa: ANN401
         return body
 
 
-def bad_status(response: Any) -> Refusal:  # noqa: ANN401
+def bad_status(response: HTTPResponse) -> Refusal:
     """Refuse a response for its status."""
     reason = redact_text(getattr(response, "reason_phrase", ""))
     return Refusal(StatusError, f"the server answered {response.status_code} {reason}".rstrip())

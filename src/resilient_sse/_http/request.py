@@ -11,9 +11,11 @@ from resilient_sse._values.library import PYTHON, library_of, own_library_of, pa
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeGuard
 
     from resilient_sse._session.dialect import Dialect
     from resilient_sse._session.settings import Settings
+    from resilient_sse._values.http_messages import HTTPRequest, HTTPResponse
     from resilient_sse._values.library import Headers, Library
 
 # Whose clients build the same from the same.
@@ -21,7 +23,7 @@ _BUILD_ALIKE: Final = PYTHON | {"resilient_sse"}
 _ENDLESS: Final = 1_000_000.0  # twelve days; a socket takes no more than twice that
 
 
-def build_request(client: Any, settings: Settings, cursor: str) -> Any:  # noqa: ANN401 - the client's own
+def build_request(client: Any, settings: Settings, cursor: str) -> HTTPRequest:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
     """Build the request that resumes from a cursor, as httpx would from the same keywords."""
     given = {
         name: value
@@ -30,7 +32,7 @@ def build_request(client: Any, settings: Settings, cursor: str) -> Any:  # noqa:
     }
     # Both take their own URL objects without parsing them anew; other clients have others.
     library = own_library_of(client)
-    request = client.build_request(
+    request: HTTPRequest = client.build_request(
         settings.method,
         settings.url if library is None else parsed_url(settings.url, library),
         headers=_headers(client, settings, cursor),
@@ -70,10 +72,10 @@ class Requests:
         given = (settings.params, settings.json, settings.data)
         self._copies = self.as_asked and all(each is None for each in given)
         self._first = True  # most streams are asked for once, and what is kept takes memory
-        self._kept: Any = None
+        self._kept: HTTPRequest | None = None
         self._kept_for: object = None
 
-    def make(self, cursor: str, extensions: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the client's own
+    def make(self, cursor: str, extensions: Mapping[str, Any]) -> HTTPRequest:
         """Make the request of an attempt.
 
         Args:
@@ -87,7 +89,7 @@ class Requests:
             return built
         return self._copy(cursor, extensions)
 
-    def _copy(self, cursor: str, extensions: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the client's own
+    def _copy(self, cursor: str, extensions: Mapping[str, Any]) -> HTTPRequest:
         client, settings = self.client, self.settings
         made_for: list[object] = [client.headers.raw, client.params]
         if settings.headers is not None:
@@ -95,7 +97,8 @@ class Requests:
         if self._kept is None or made_for != self._kept_for:
             self._kept, self._kept_for = build_request(client, settings, "any"), made_for
         kept = self._kept
-        request = type(kept)(
+        kind: Any = type(kept)
+        request: HTTPRequest = kind(
             kept.method,
             kept.url,
             headers=kept.headers,
@@ -171,41 +174,46 @@ def first_cursor(headers: Any, client: Any, dialect: Dialect) -> str:  # noqa: A
     return given or getattr(client, "headers", {}).get(name, "")
 
 
-def resumed(returned: Any, request: Any) -> Any:  # noqa: ANN401 - the client's own
+def resumed(returned: object, request: HTTPRequest) -> HTTPRequest:
     """Return the request to send, given what a dialect's ``resume`` returned.
 
     Raises:
         TypeError: If that is no request.
     """
-    if not hasattr(returned, "headers"):
+    if not _is_request(returned):
         msg = f"resume must return a request, the one it got or another, not {returned!r}"
         raise TypeError(msg)
     return prepared(returned, request)
 
 
-def prepared(returned: Any, request: Any) -> Any:  # noqa: ANN401 - the client's own
+def prepared(returned: object, request: HTTPRequest) -> HTTPRequest:
     """Return the request to send, given what `prepare_request` returned.
 
     Raises:
         TypeError: If that is no request.
     """
-    if returned is not None and not hasattr(returned, "headers"):
-        msg = f"prepare_request must return a request, or None for the one it got: {returned!r}"
-        raise TypeError(msg)
     if returned is None:
         return request
+    if not _is_request(returned):
+        msg = f"prepare_request must return a request, or None for the one it got: {returned!r}"
+        raise TypeError(msg)
     # Among them is what the time limits and closing from another thread work by.
     for name, value in request.extensions.items():
         returned.extensions.setdefault(name, value)
     return returned
 
 
-def set_read_timeout(response: Any, seconds: float | None) -> None:  # noqa: ANN401
+def _is_request(returned: object) -> TypeGuard[HTTPRequest]:
+    """Say whether a program's function returned a request, of whatever library."""
+    return hasattr(returned, "headers")
+
+
+def set_read_timeout(response: HTTPResponse, seconds: float | None) -> None:
     """Set how long the client waits for the next bytes of this body."""
     limit_reads(response.request, seconds)
 
 
-def lift_timeouts(request: Any) -> None:  # noqa: ANN401
+def lift_timeouts(request: HTTPRequest) -> None:
     """Let the driver watch over reads and writes, for a socket that several threads use.
 
     A socket has one limit for all of them, so no two may set another, nor one set it and one none.
@@ -214,7 +222,7 @@ def lift_timeouts(request: Any) -> None:  # noqa: ANN401
     timeouts["read"] = timeouts["write"] = _ENDLESS
 
 
-def limit_reads(request: Any, seconds: float | None) -> None:  # noqa: ANN401
+def limit_reads(request: HTTPRequest, seconds: float | None) -> None:
     """Set how long each read of the answer may take; None: the driver alone watches over them."""
     timeouts = request.extensions.get("timeout")
     if timeouts is not None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from resilient_sse._http.inflate import codings_of, is_known
 from resilient_sse._http.outgoing import next_hop
 from resilient_sse._http.refusal import Refusal, bad_status
-from resilient_sse._values.library import codes, library_of
+from resilient_sse._values.http import NO_CONTENT
+from resilient_sse._values.library import library_of
 from resilient_sse._values.redact import quoted
 from resilient_sse.errors import ContentTypeError
 
@@ -17,18 +18,19 @@ if TYPE_CHECKING:
 
     from resilient_sse._http.outgoing import OutgoingRequest
     from resilient_sse._session.dialect import Dialect
+    from resilient_sse._values.http_messages import HTTPResponse
 
 
 def judge(
     outgoing: OutgoingRequest,
-    response: Any,  # noqa: ANN401 - the client's own
+    response: HTTPResponse,
     dialect: Dialect,
 ) -> OutgoingRequest | Refusal | None:
     """Say what follows from a response: a redirect to follow, a refusal, or None: go on with it."""
     if response.next_request is not None:
         return next_hop(outgoing, response.next_request)
     if response.status_code not in dialect.statuses:
-        no_content = response.status_code == codes.NO_CONTENT
+        no_content = response.status_code == NO_CONTENT
         return None if no_content else bad_status(response)
     wanted = dialect.content_types
     got = response.headers.get("content-type", "")
@@ -43,7 +45,7 @@ def judge(
     return None
 
 
-def _is_the_callers(encoding: str, outgoing: OutgoingRequest, response: Any) -> bool:  # noqa: ANN401
+def _is_the_callers(encoding: str, outgoing: OutgoingRequest, response: HTTPResponse) -> bool:
     """Say whether the caller asked for this content coding, and the client can decompress it.
 
     The library by itself asks only for what it can decompress in bounded pieces; several codings,
@@ -72,13 +74,13 @@ def essence(content_type: str) -> str:
     return ""
 
 
-def encoding_of(response: Any) -> str:  # noqa: ANN401
+def encoding_of(response: HTTPResponse) -> str:
     """Return the content encoding of the body, "" if its raw bytes are the stream."""
     given = response.headers.get("content-encoding")
     return codings_of(given) if given else ""
 
 
-def headers_of(response: Any) -> Mapping[str, str]:  # noqa: ANN401
+def headers_of(response: HTTPResponse) -> Mapping[str, str]:
     """Return the response's headers for hooks, without the cookies."""
     kind = library_of(response).Headers
     given = response.headers

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from resilient_sse._values.http_messages import HTTPResponse
 
 T = TypeVar("T")
 
@@ -123,6 +125,6 @@ def may_be_http2() -> bool:
     return "h2" in sys.modules
 
 
-def is_http2(response: Any) -> bool:  # noqa: ANN401 - the client's own
+def is_http2(response: HTTPResponse) -> bool:
     """Say whether a response came over HTTP/2."""
     return getattr(response, "extensions", {}).get("http_version") == b"HTTP/2"

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from resilient_sse._http.multiplexed import Multiplexed
+    from resilient_sse._values.http_messages import HTTPResponse
     from resilient_sse._values.library import Library
 
 
 def watched(
-    response: Any,  # noqa: ANN401 - the client's own
+    response: HTTPResponse,
     seconds: float | None,
     multiplexed: Multiplexed | None = None,
 ) -> Chunks:
@@ -59,7 +60,7 @@ def watched(
     return made
 
 
-async def close(response: Any, chunks: Chunks | None) -> None:  # noqa: ANN401
+async def close(response: HTTPResponse, chunks: Chunks | None) -> None:
     """Close a response whose body may have been read under watch."""
     if isinstance(chunks, OnTask | InScope):
         await _body.close(response, chunks.let_go())

@@ -15,6 +15,7 @@ from resilient_sse._values.header import encode_last_event_id, sendable
 if TYPE_CHECKING:
     from resilient_sse._decoding.protocol import DecoderFactory
     from resilient_sse._values.event import ServerSentEvent
+    from resilient_sse._values.http_messages import RequestT
 
 __all__ = ["Dialect", "Verdict"]
 
@@ -47,11 +48,12 @@ class ResumeByHeader:
 
     name: str
 
-    def __call__(self, request: Any, cursor: str) -> Any:  # noqa: ANN401 - the client's own
+    def __call__(self, request: RequestT, cursor: str) -> RequestT:
         """Put the cursor into the request, unless no header can carry it."""
         if self.carries(cursor):
             # As bytes: a str would be encoded as the headers happen to be.
-            request.headers.update({self.name: encode_last_event_id(cursor)})
+            headers: Any = request.headers
+            headers.update({self.name: encode_last_event_id(cursor)})
         return request
 
     @staticmethod
@@ -66,7 +68,7 @@ class ResumeByQuery:
 
     name: str
 
-    def __call__(self, request: Any, cursor: str) -> Any:  # noqa: ANN401 - the client's own
+    def __call__(self, request: RequestT, cursor: str) -> RequestT:
         """Set the parameter in the request's URL."""
         request.url = request.url.copy_set_param(self.name, cursor)
         return request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from resilient_sse._session.classify import classify, given_up_by_tcp
 from resilient_sse._values.failure import Failure, FailureKind
@@ -14,6 +14,7 @@ from resilient_sse.errors import IdleTimeout, UnsafeRetry, of_library
 
 if TYPE_CHECKING:
     from resilient_sse._session.settings import Settings
+    from resilient_sse._values.http_messages import HTTPRequest
 
 
 _REMEMBERED: Final = 100
@@ -40,7 +41,7 @@ class Outage:
         self.end()
         self.current: Failure | None = None
         self.sent = False
-        self.request: Any = None
+        self.request: HTTPRequest | None = None
         self._acted = False
 
     def end(self) -> None:

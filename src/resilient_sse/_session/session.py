@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from resilient_sse._session.rules import Looked, Rules
     from resilient_sse._session.settings import Settings
     from resilient_sse._values.event import ServerSentEvent
+    from resilient_sse._values.http_messages import HTTPRequest
     from resilient_sse.lifecycle import GapDetected
 
     class Lock(AbstractContextManager[Any], Protocol):
@@ -375,7 +376,7 @@ class Session:
         """Have hooks that trace add to the headers of the attempt's request."""
         self._hooks.inject_headers(headers)
 
-    def requested(self, request: Any) -> None:  # noqa: ANN401 - the client's own
+    def requested(self, request: HTTPRequest) -> None:
         """Note the request that goes out now, the first of an attempt or one after a redirect."""
         outage = self._outage
         outage.request = request  # for errors to tell of

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from resilient_sse._session.dialect import Dialect
     from resilient_sse._values.event import ServerSentEvent
-    from resilient_sse._values.failure import RetryPolicy
+    from resilient_sse._values.failure import Attempt, RetryPolicy
     from resilient_sse._values.library import Library
     from resilient_sse.lifecycle import GapDetected, Hook
 
@@ -72,7 +72,7 @@ class Settings:
     json: Any
     data: Any
     auth: Any
-    prepare_request: Callable[..., Any] | None
+    prepare_request: Callable[[Any, Attempt], object] | None
     connect_timeout: float
     idle_timeout: float | None
     last_event_id: str

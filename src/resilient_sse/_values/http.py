@@ -9,6 +9,9 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 CLOSED_HERE: Final = "the connection was closed on this side"
 TOO_LATE: Final = "no bytes came in time"
 
+NO_CONTENT: Final = 204
+"""The status by which a server tells a client to stop reconnecting (WHATWG HTML 9.2.1)."""
+
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
 """Those that ask for nothing but an answer (RFC 9110 9.2.1, and the QUERY method)."""
 

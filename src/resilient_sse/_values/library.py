@@ -24,17 +24,19 @@ if TYPE_CHECKING:
 
     import httpx2
 
+    from resilient_sse._values.http_messages import HTTPRequest
+
     class AsyncTransport(httpx.AsyncBaseTransport, httpx2.AsyncBaseTransport):
         """The asynchronous transport of either library."""
 
-        async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - either's
+        async def handle_async_request(self, request: HTTPRequest) -> Any:  # noqa: ANN401 - either's
             """Answer a request with a response of the same library."""
             ...
 
     class BlockingTransport(httpx.BaseTransport, httpx2.BaseTransport):
         """The blocking transport of either library."""
 
-        def handle_request(self, request: Any) -> Any:  # noqa: ANN401 - either's
+        def handle_request(self, request: HTTPRequest) -> Any:  # noqa: ANN401 - either's
             """Answer a request with a response of the same library."""
             ...
 
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
             ...
 
         @request.setter
-        def request(self, request: Any) -> None: ...  # noqa: ANN401 - either's
+        def request(self, request: HTTPRequest | None) -> None: ...
 
 else:  # httpx2 takes any transport that has the methods
     AsyncTransport, BlockingTransport = httpx.AsyncBaseTransport, httpx.BaseTransport
@@ -74,7 +76,6 @@ Headers = httpx.Headers
 QueryParams = httpx.QueryParams
 Request = httpx.Request
 Response = httpx.Response
-codes = httpx.codes
 
 DecodingError = httpx.DecodingError
 HTTPError = httpx.HTTPError

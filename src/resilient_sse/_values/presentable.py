@@ -18,6 +18,7 @@ from resilient_sse._values.redact import CREDENTIAL, CUT, redact_text, redact_ur
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from resilient_sse._values.http_messages import HTTPRequest, HTTPResponse
     from resilient_sse._values.library import Request
 
 _LIBRARIES: Final = PYTHON | {"httpxr", "_httpxr", "httpcore", "httpcore2", "h11", "h2"}
@@ -27,7 +28,7 @@ _SHORTEST: Final = 8  # a shorter word may stand in any sentence
 _SHORTEST_PART: Final = 3
 
 
-def redacted_request(request: Any) -> Request | None:  # noqa: ANN401 - the client's own
+def redacted_request(request: HTTPRequest | None) -> Request | None:
     """Copy a request, its body excepted, with credentials and query values redacted.
 
     Returns:
@@ -45,27 +46,28 @@ def redacted_request(request: Any) -> Request | None:  # noqa: ANN401 - the clie
     return made
 
 
-def redacted_response(response: Any) -> Any:  # noqa: ANN401 - the client's own
+def redacted_response(response: HTTPResponse) -> object:
     """Copy a response, its body excepted, so that nothing in it tells a secret."""
     if own_library_of(response) is None:
         return response
-    made = copy.copy(response)
-    made.headers = _redacted(response.headers, type(response.headers))
-    made.history = [redacted_response(earlier) for earlier in response.history]
+    made: Any = copy.copy(response)
+    made.headers = _redacted(made.headers, type(made.headers))
+    made.history = [redacted_response(earlier) for earlier in made.history]
     made.next_request = redacted_request(response.next_request)
     made.request = redacted_request(request_of(response))
     return made
 
 
-def request_of(owner: Any) -> Any:  # noqa: ANN401 - a response or an error, of any library
+def request_of(owner: object) -> HTTPRequest | None:
     """Return the request that a response or an error belongs to, or None."""
     try:
-        return getattr(owner, "request", None)
+        found: HTTPRequest | None = getattr(owner, "request", None)
     except RuntimeError:  # httpx's way to say that there is none
         return None
+    return found
 
 
-def make_presentable(error: Exception, request: Any = None) -> None:  # noqa: ANN401
+def make_presentable(error: Exception, request: HTTPRequest | None = None) -> None:
     """Redact and bound the messages of a failure and its causes, and the requests they carry.
 
     Args:
@@ -115,7 +117,7 @@ def _redacted(headers: Any, kind: Any) -> Any:  # noqa: ANN401 - the client's ow
     return made
 
 
-def _hider(request: Any) -> Callable[[str], str]:  # noqa: ANN401
+def _hider(request: HTTPRequest | None) -> Callable[[str], str]:
     """Make what hides a request's own secrets in a text: a server may repeat them in its answer."""
     words = _secrets(request)
     if not words:
@@ -138,7 +140,7 @@ def _without_beginning(text: str, words: set[str]) -> str:
     return text
 
 
-def _secrets(request: Any) -> set[str]:  # noqa: ANN401
+def _secrets(request: HTTPRequest | None) -> set[str]:
     """Return the words of a request that are secrets, but for short ones."""
     if request is None:
         return set()

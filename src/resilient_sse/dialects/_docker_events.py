@@ -14,7 +14,7 @@ Page: https://docs.docker.com/reference/api/engine/version/v1.47/#tag/System/ope
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from resilient_sse._decoding.ndjson import NDJSONDecoder
 from resilient_sse._session.dialect import Dialect
@@ -22,6 +22,7 @@ from resilient_sse.dialects._payload import payload
 
 if TYPE_CHECKING:
     from resilient_sse._values.event import ServerSentEvent
+    from resilient_sse._values.http_messages import RequestT
 
 __all__ = ["DockerEvents"]
 
@@ -33,7 +34,7 @@ def _position(event: ServerSentEvent, _cursor: str) -> str | None:
     return str(when) if isinstance(when, int) else None
 
 
-def _resume(request: Any, cursor: str) -> Any:  # noqa: ANN401 - the client's own
+def _resume(request: RequestT, cursor: str) -> RequestT:
     seconds, nanoseconds = divmod(int(cursor) + 1, _SECOND)
     request.url = request.url.copy_set_param("since", f"{seconds}.{nanoseconds:09d}")
     return request

@@ -20,12 +20,15 @@ Page: https://github.com/durable-streams/durable-streams/blob/main/PROTOCOL.md
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from resilient_sse._decoding.sse import SSEDecoder
 from resilient_sse._session.dialect import Dialect, Verdict
 from resilient_sse._values.event import ServerSentEvent
 from resilient_sse.dialects._payload import payload
+
+if TYPE_CHECKING:
+    from resilient_sse._values.http_messages import RequestT
 
 __all__ = ["DurableStreams"]
 
@@ -95,7 +98,7 @@ def _position(event: ServerSentEvent, _cursor: str) -> str | None:
     return event.id or None
 
 
-def _resume(request: Any, cursor: str) -> Any:  # noqa: ANN401 - the client's own
+def _resume(request: RequestT, cursor: str) -> RequestT:
     offset, _, cache = cursor.partition(",")
     request.url = request.url.copy_set_param("offset", offset)
     if cache:

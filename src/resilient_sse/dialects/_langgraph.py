@@ -16,13 +16,14 @@ Page: https://docs.langchain.com/langsmith/streaming
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from resilient_sse._session.dialect import Dialect, ResumeByHeader, Verdict
 from resilient_sse.dialects._payload import as_get, payload
 
 if TYPE_CHECKING:
     from resilient_sse._values.event import ServerSentEvent
+    from resilient_sse._values.http_messages import RequestT
 
 __all__ = ["LangGraph"]
 
@@ -43,7 +44,7 @@ def _position(event: ServerSentEvent, cursor: str) -> str | None:
 class _ResumeRun(ResumeByHeader):
     """Resumes by a GET of the run, whose id is in the cursor."""
 
-    def __call__(self, request: Any, cursor: str) -> Any:  # noqa: ANN401 - the client's own
+    def __call__(self, request: RequestT, cursor: str) -> RequestT:
         """Ask for what follows the event."""
         run, _, last = cursor.rpartition(":")
         path = request.url.path.rstrip("/")

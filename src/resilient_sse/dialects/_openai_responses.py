@@ -25,6 +25,7 @@ from resilient_sse.dialects._payload import as_get, part, payload
 
 if TYPE_CHECKING:
     from resilient_sse._values.event import ServerSentEvent
+    from resilient_sse._values.http_messages import RequestT
 
 __all__ = ["OpenAIResponses"]
 
@@ -61,7 +62,7 @@ def _position(event: ServerSentEvent, cursor: str) -> str | None:
     return f"{response}:{number}" if response and isinstance(number, int) else None
 
 
-def _resume(request: Any, cursor: str) -> Any:  # noqa: ANN401 - the client's own
+def _resume(request: RequestT, cursor: str) -> RequestT:
     response, _, number = cursor.rpartition(":")
     path = request.url.path.rstrip("/")
     if not path.endswith(f"/{response}"):

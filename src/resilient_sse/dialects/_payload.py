@@ -9,6 +9,7 @@ from resilient_sse._session.dialect import ResumeByHeader
 
 if TYPE_CHECKING:
     from resilient_sse._values.event import ServerSentEvent
+    from resilient_sse._values.http_messages import HTTPURL, RequestT
 
 _OF_A_BODY: Final = ("content-length", "content-type", "transfer-encoding")
 
@@ -32,10 +33,11 @@ def part(body: dict[str, Any], *path: str) -> Any:  # noqa: ANN401 - any JSON
     return found
 
 
-def as_get(request: Any, url: Any = None) -> Any:  # noqa: ANN401 - the client's own
+def as_get(request: RequestT, url: HTTPURL | None = None) -> RequestT:
     """Make a GET of a request: the same headers, no body, perhaps another URL."""
     headers = {name: value for name, value in request.headers.items() if name not in _OF_A_BODY}
-    made: Any = type(request)("GET", url or request.url, headers=headers)
+    kind: Any = type(request)
+    made: RequestT = kind("GET", url or request.url, headers=headers)
     made.extensions.update(request.extensions)
     return made
 
@@ -43,6 +45,6 @@ def as_get(request: Any, url: Any = None) -> Any:  # noqa: ANN401 - the client's
 class ResumeByGet(ResumeByHeader):
     """Resumes by a GET of the same URL that carries the cursor in a header."""
 
-    def __call__(self, request: Any, cursor: str) -> Any:  # noqa: ANN401 - the client's own
+    def __call__(self, request: RequestT, cursor: str) -> RequestT:
         """Ask for what follows the cursor."""
         return super().__call__(as_get(request), cursor)

@@ -23,7 +23,8 @@ from resilient_sse.testing._timeline import body, opening
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from resilient_sse._values.library import Library, Request, Response
+    from resilient_sse._values.http_messages import HTTPRequest
+    from resilient_sse._values.library import Library, Response
     from resilient_sse.testing._script import Connection, ScriptEntry
 
 __all__ = ["ScriptedTransport"]
@@ -76,7 +77,7 @@ class ScriptedTransport(BlockingTransport, AsyncTransport):
         """Make the script longer."""
         self._script.add(*entries)
 
-    def handle_request(self, request: Any) -> Any:  # noqa: ANN401 - either library's
+    def handle_request(self, request: HTTPRequest) -> Any:  # noqa: ANN401 - either library's
         """Answer one request, as httpx and httpx2 ask for it."""
         connection = self._answer(request, request.read())
         library, patience = library_of(request), _patience(request)
@@ -90,7 +91,7 @@ class ScriptedTransport(BlockingTransport, AsyncTransport):
             raise
         return _response(connection, stream, library)
 
-    async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - either library's
+    async def handle_async_request(self, request: HTTPRequest) -> Any:  # noqa: ANN401 - either library's
         """Answer one request, as httpx and httpx2 ask for it."""
         connection = self._answer(request, await request.aread())
         library, patience = library_of(request), _patience(request)
@@ -113,7 +114,7 @@ class ScriptedTransport(BlockingTransport, AsyncTransport):
         """The same as `close`."""
         self.close()
 
-    def _answer(self, request: Request, content: bytes) -> Connection:
+    def _answer(self, request: HTTPRequest, content: bytes) -> Connection:
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         recorded = RecordedRequest(
             method=request.method,
@@ -128,7 +129,7 @@ class ScriptedTransport(BlockingTransport, AsyncTransport):
         return self._script.answer(recorded)
 
 
-def _patience(request: Request) -> float:
+def _patience(request: HTTPRequest) -> float:
     read: float | None = request.extensions.get("timeout", {}).get("read")
     return math.inf if read is None else read
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
+    from resilient_sse._values.http_messages import HTTPResponse
     from resilient_sse.transports._request_exchange import Origin, RequestExchange
 
 __all__ = ["Body", "SyncBody", "body_of"]
@@ -139,7 +140,7 @@ class SyncBody(BodyBase):
             self._stream.close()
 
 
-def body_of(response: Any, kind: type[B]) -> B | None:  # noqa: ANN401 - of any client
+def body_of(response: HTTPResponse, kind: type[B]) -> B | None:
     """Return the body that a transport of ours gave to a response, if it is of this kind.
 
     The client wraps it in a stream that measures time, and reading through the response adds

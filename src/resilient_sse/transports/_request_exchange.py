@@ -6,7 +6,7 @@ of them has to know about HTTP is here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import h11
 
@@ -18,6 +18,7 @@ from resilient_sse.transports._framing import framing_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from resilient_sse._values.http_messages import HTTPRequest
     from resilient_sse._values.library import Request, Response
     from resilient_sse.transports._framing import Framing
 
@@ -40,7 +41,7 @@ class Origin(NamedTuple):
     library: Library
 
 
-def origin_of(request: Request) -> Origin:
+def origin_of(request: HTTPRequest) -> Origin:
     """Return the origin of a request.
 
     Raises:
@@ -76,8 +77,8 @@ class RequestExchange:
         rest: What came after that.
     """
 
-    def __init__(self, request: Request, origin: Origin) -> None:
-        self.request = request
+    def __init__(self, request: HTTPRequest, origin: Origin) -> None:
+        self.request = cast("Request", request)
         self.origin = origin
         self.library = library = origin.library
         self.timeouts: dict[str, float | None] = request.extensions.get("timeout", {})

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from resilient_sse._http.retry_after import retry_after
 from resilient_sse._values.library import (
-    Headers,
     HTTPError,
     ReadError,
     ReadTimeout,
@@ -20,7 +19,7 @@ from resilient_sse.cli._check.findings import Finding, Kind
 from resilient_sse.cli._outcome import NO_TLS, UNTRUSTED, why_not_connected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from resilient_sse.cli._check.heard import Heard
 
@@ -95,7 +94,7 @@ def _waiting(heard: Heard) -> str:
     return f"it asks to wait {wait:.0f} s (Retry-After)"
 
 
-def _challenge(headers: Headers) -> str:
+def _challenge(headers: Mapping[str, str]) -> str:
     return _quoted("it wants", headers.get("www-authenticate", ""))
 
 
@@ -120,7 +119,7 @@ def _about_content(heard: Heard) -> Iterator[Finding]:
     yield from _about_headers(heard.headers, finite=heard.dialect.end == "finished")
 
 
-def _about_headers(headers: Headers, *, finite: bool) -> Iterator[Finding]:
+def _about_headers(headers: Mapping[str, str], *, finite: bool) -> Iterator[Finding]:
     charset = Response(_OK, headers=headers).charset_encoding
     if charset is not None and charset.lower() not in _UTF8:
         yield Finding(Kind.CHARSET, f"the content type names the charset {redact_text(charset)}")
@@ -135,12 +134,12 @@ def _about_headers(headers: Headers, *, finite: bool) -> Iterator[Finding]:
         yield Finding(Kind.PROXY, f"a proxy is in between (Via: {redact_text(headers['via'])})")
 
 
-def _directives(headers: Headers) -> set[str]:
+def _directives(headers: Mapping[str, str]) -> set[str]:
     listed = headers.get("cache-control", "").lower().split(",")
     return {directive.partition("=")[0].strip() for directive in listed}
 
 
-def _signs_of_a_cache(headers: Headers) -> str:
+def _signs_of_a_cache(headers: Mapping[str, str]) -> str:
     age = headers.get("age", "0").strip()
     if age.strip("0"):
         return f"Age: {redact_text(age)}"

@@ -13,8 +13,9 @@ from resilient_sse._session.dialect import Dialect, Verdict
 from resilient_sse.cli._check.blocks import BlockReader
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from resilient_sse._values.event import ServerSentEvent
-    from resilient_sse._values.library import Headers
     from resilient_sse.cli._check.blocks import Block
 
 __all__ = ["Cut", "Delivery", "Ear", "End", "Heard"]
@@ -90,7 +91,7 @@ class Heard:
     """
 
     status: int
-    headers: Headers
+    headers: Mapping[str, str]
     headers_after: float
     dialect: Dialect = field(default_factory=Dialect)
     url: str = ""

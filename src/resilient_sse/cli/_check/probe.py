@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -21,7 +21,6 @@ from resilient_sse._values.library import (
     Headers,
     ReadTimeout,
     Request,
-    Response,
     Timeout,
     TransportError,
 )
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from resilient_sse._drivers.attempt import Arrival
     from resilient_sse._http.refusal import Refusal
     from resilient_sse._session.dialect import Dialect
+    from resilient_sse._values.http_messages import HTTPResponse
     from resilient_sse.cli._target import Target
 
 __all__ = ["Probe"]
@@ -95,7 +95,7 @@ class Probe:
         return kind(heard, last_event_id)
 
     @asynccontextmanager
-    async def _response(self, last_event_id: str) -> AsyncGenerator[tuple[Response, Heard]]:
+    async def _response(self, last_event_id: str) -> AsyncGenerator[tuple[HTTPResponse, Heard]]:
         """Go where redirects lead, as a source does: credentials stay with their origin."""
         arrival = await self._arrive(self._request(last_event_id))
         try:
@@ -105,12 +105,11 @@ class Probe:
 
     async def _arrive(self, request: Request) -> Arrival:
         outgoing = OutgoingRequest(request, trusted=True)
-        sent: list[Request] = []
+        sent: list[Any] = []  # requests of httpx, as the client is
         limit = self._target.connect_timeout
         with anyio.move_on_after(limit):
             steps = follow(outgoing, None, self._target.spoken, sent.append)
-            arrival: Arrival = await carry_out(self._client, steps, StreamSlot(self._client))
-            return arrival
+            return await carry_out(self._client, steps, StreamSlot(self._client))
         raise ReadTimeout(f"no headers in {limit:.0f} s", request=sent[-1])
 
     def _request(self, last_event_id: str) -> Request:
@@ -156,13 +155,13 @@ def _heard(arrival: Arrival, dialect: Dialect) -> Heard:
     )
 
 
-def _refusal(response: Response, verdict: Refusal | None) -> str:
+def _refusal(response: HTTPResponse, verdict: Refusal | None) -> str:
     """Return the reason of a refusal, if it is more than the status."""
     says_more = response.status_code == _OK or response.next_request is not None
     return verdict.message if verdict is not None and says_more else ""
 
 
-async def _beginning(response: Response) -> str:
+async def _beginning(response: HTTPResponse) -> str:
     """Read what the server has to say, if it says it soon."""
     body = b""
     with anyio.move_on_after(_EXCERPT_SECONDS):
@@ -177,7 +176,7 @@ async def _beginning(response: Response) -> str:
 
 
 async def _read(
-    response: Response,
+    response: HTTPResponse,
     heard: Heard,
     ear: Ear,
     began: float,

@@ -17,6 +17,7 @@ from resilient_sse.transports._body import Body
 from resilient_sse.transports._request_exchange import RequestExchange, origin_of
 
 if TYPE_CHECKING:
+    from resilient_sse._values.http_messages import HTTPRequest
     from resilient_sse._values.library import Response
     from resilient_sse.transports._request_exchange import Origin
 
@@ -48,7 +49,7 @@ class AsyncioTransport(TransportBase[AsyncioStream, asyncio.TimerHandle], AsyncT
     """
 
     @without_locals
-    async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - either library's
+    async def handle_async_request(self, request: HTTPRequest) -> Any:  # noqa: ANN401 - either library's
         """Send a request and return its response, whose body is read from the connection.
 
         Args:

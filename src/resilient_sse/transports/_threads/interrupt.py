@@ -20,6 +20,8 @@ from resilient_sse.transports._sockets import shut_down
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from resilient_sse._values.http_messages import HTTPRequest, HTTPResponse
+
 _EXTENSION: Final = "resilient_sse.interrupt"
 _OPENED: Final = (".connect_tcp.complete", ".start_tls.complete")
 
@@ -48,7 +50,7 @@ class InterruptHandle:
         if self._interrupted() or self._late:  # whoever interrupted did not know of this
             abort()
 
-    def covers_response(self, response: Any) -> None:  # noqa: ANN401 - the client's own
+    def covers_response(self, response: HTTPResponse) -> None:
         """Take note of the connection of a response, whatever transport it came from."""
         stream = response.extensions.get("network_stream")
         if stream is not None:
@@ -90,7 +92,7 @@ class InterruptHandle:
         """The seconds up to the deadline; None without one."""
         return None if self._until is None else self._until - monotonic()
 
-    def limit(self, request: Any, step: str) -> float | None:  # noqa: ANN401 - of any client
+    def limit(self, request: HTTPRequest, step: str) -> float | None:
         """Return the seconds that a step of a request may take; None for no limit.
 
         Args:
@@ -123,7 +125,7 @@ class InterruptHandle:
         return self._until is not None and monotonic() >= self._until
 
 
-def interrupt_of(request: Any) -> InterruptHandle:  # noqa: ANN401 - of any client
+def interrupt_of(request: HTTPRequest) -> InterruptHandle:
     """Return the handle that a request was given, or one by which nobody interrupts."""
     handle: InterruptHandle | None = request.extensions.get(_EXTENSION)
     return handle or InterruptHandle(lambda: False)

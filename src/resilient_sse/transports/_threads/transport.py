@@ -20,6 +20,7 @@ from resilient_sse.transports._threads.stream import SyncStream
 from resilient_sse.transports._threads.watchdog import watchdog
 
 if TYPE_CHECKING:
+    from resilient_sse._values.http_messages import HTTPRequest
     from resilient_sse._values.library import Response
     from resilient_sse.transports._request_exchange import Origin
     from resilient_sse.transports._threads.interrupt import InterruptHandle
@@ -50,7 +51,7 @@ class SyncTransport(TransportBase[SyncStream, float], BlockingTransport):
     """
 
     @without_locals
-    def handle_request(self, request: Any) -> Any:  # noqa: ANN401 - either library's
+    def handle_request(self, request: HTTPRequest) -> Any:  # noqa: ANN401 - either library's
         """Send a request and return its response, whose body is read from the connection.
 
         Args:

@@ -1,0 +1,66 @@
+"""What the source says of requests and responses: no type checker is told to look away."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import resilient_sse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCE = Path(resilient_sse.__path__[0])
+NAMED = re.compile(r"(\w+_)?(request|response)")
+ANYTHING = re.compile(r"Any( \| None)?")
+# What a program gives takes the requests of its own client, and a parameter is no place for less.
+OF_THE_PROGRAM = {"_drivers/options.py": ["request"]}
+
+
+def annotated(source: str) -> Iterator[tuple[str, str]]:
+    """Go through the parameters and the fields of classes that have an annotation."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.arg(arg=name, annotation=ast.expr() as annotation):
+                yield name, ast.unparse(annotation)
+            case ast.ClassDef(body=body):
+                fields = (each for each in body if isinstance(each, ast.AnnAssign))
+                yield from ((ast.unparse(e.target), ast.unparse(e.annotation)) for e in fields)
+            case _:
+                continue
+
+
+def unchecked(source: str) -> list[str]:
+    """Name the requests and responses that may be anything."""
+    return [
+        name
+        for name, annotation in annotated(source)
+        if NAMED.fullmatch(name) and ANYTHING.fullmatch(annotation)
+    ]
+
+
+def test_what_may_be_anything_is_found() -> None:
+    """A parameter and a field are, and what is no request is not."""
+    assert unchecked("def send(request: Any, /, *, next_request: Any | None = None): ...") == [
+        "request",
+        "next_request",
+    ]
+    assert unchecked("class Send:\n    response: Any\n    options: Any") == ["response"]
+    assert not unchecked(
+        "def send(request: HTTPRequest, prepare_request: Callable[[Any], Any]): ..."
+    )
+
+
+def test_requests_and_responses_are_checked() -> None:
+    """Each of them is a library's own class, or one of the protocols in `http_messages`."""
+    modules = sorted(SOURCE.rglob("*.py"))
+    assert modules
+    found = {
+        str(module.relative_to(SOURCE)): names
+        for module in modules
+        if (names := unchecked(module.read_text(encoding="utf-8")))
+    }
+
+    assert found == OF_THE_PROGRAM
