@@ -34,7 +34,7 @@ from weakref import WeakKeyDictionary
 from resilient_sse._http.disorder import is_disorder
 from resilient_sse._http.shared_tls import share_tls
 from resilient_sse._http.turns import Turn, Turns, is_http2, may_be_http2
-from resilient_sse._values.http import DEFAULT_PORTS, IDEMPOTENT_METHODS
+from resilient_sse._values.http import CONNECTION_MADE, DEFAULT_PORTS, IDEMPOTENT_METHODS
 from resilient_sse._values.library import library_of, own_library_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 # httpcore opens no more than that on one connection, whatever the server allows.
 _MOST: Final = 100
 _SETTINGS: Final = ".receive_remote_settings.complete"
-_OPENED: Final = (".connect_tcp.complete", ".start_tls.complete")
 _MAX_CONCURRENT_STREAMS: Final = 3  # RFC 9113 6.5.2
 _WARNING: Final = (
     "%d streams that were left are still open at the server, which allows %d on one HTTP/2 "
@@ -125,7 +124,7 @@ class Opening:
         """Take note of what httpcore does for a request."""
         if self.turn is not None:
             self.turn.hear(name)
-        if name.endswith(_OPENED):
+        if name.endswith(CONNECTION_MADE):
             self._stream = info["return_value"]
             if self.turn is None:
                 return

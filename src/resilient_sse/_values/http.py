@@ -6,6 +6,9 @@ from typing import Final
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
+CONNECTION_MADE: Final = (".connect_tcp.complete", ".start_tls.complete")
+"""How the names end by which httpcore tells the ``trace`` extension of a connection it made."""
+
 CLOSED_HERE: Final = "the connection was closed on this side"
 TOO_LATE: Final = "no bytes came in time"
 

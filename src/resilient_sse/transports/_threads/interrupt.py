@@ -14,6 +14,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from resilient_sse._values.http import CONNECTION_MADE
 from resilient_sse._values.library import library_of
 from resilient_sse.transports._sockets import shut_down
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from resilient_sse._values.http_messages import HTTPRequest, HTTPResponse
 
 _EXTENSION: Final = "resilient_sse.interrupt"
-_OPENED: Final = (".connect_tcp.complete", ".start_tls.complete")
 
 
 class InterruptHandle:
@@ -62,7 +62,7 @@ class InterruptHandle:
             self._timer = threading.Timer(self._until - monotonic(), self.interrupt)
             self._timer.daemon = True
             self._timer.start()
-        if name.endswith(_OPENED):
+        if name.endswith(CONNECTION_MADE):
             self.covers(_abort_of(info["return_value"]))
 
     def interrupt(self) -> None:
