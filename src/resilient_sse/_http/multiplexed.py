@@ -34,14 +34,17 @@ from weakref import WeakKeyDictionary
 from resilient_sse._http.disorder import is_disorder
 from resilient_sse._http.shared_tls import share_tls
 from resilient_sse._http.turns import Turn, Turns, is_http2, may_be_http2
-from resilient_sse._values.http import CONNECTION_MADE, DEFAULT_PORTS, IDEMPOTENT_METHODS
+from resilient_sse._values.http import CONNECTION_MADE, IDEMPOTENT_METHODS, origin_of_url
 from resilient_sse._values.library import library_of, own_library_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from contextlib import AbstractContextManager
+    from typing import TypeAlias
 
     from resilient_sse._values.http_messages import HTTPURL, HTTPRequest, HTTPResponse
+
+    _Origin: TypeAlias = tuple[str, str, int | None]
 
 # httpcore opens no more than that on one connection, whatever the server allows.
 _MOST: Final = 100
@@ -72,7 +75,7 @@ class Multiplexed:
         dead: Whether it was cut.
     """
 
-    def __init__(self, stream: Any, origin: tuple[str, str, int], limit: int) -> None:  # noqa: ANN401 - httpcore's
+    def __init__(self, stream: Any, origin: _Origin, limit: int) -> None:  # noqa: ANN401 - httpcore's
         self._socket: Any = stream.get_extra_info("socket")
         self.origin = origin
         self.open = 0
@@ -152,8 +155,8 @@ class Streams:
         self.cuts = 0
         self._lock = threading.Lock()
         self._connections: WeakKeyDictionary[Any, Multiplexed] = WeakKeyDictionary()
-        self._turns: defaultdict[tuple[str, str, int], Turns] = defaultdict(Turns)
-        self._sending: Counter[tuple[str, str, int]] = Counter()
+        self._turns: defaultdict[_Origin, Turns] = defaultdict(Turns)
+        self._sending: Counter[_Origin] = Counter()
         self._warned = False
 
     def join(self, response: HTTPResponse, limit: int | None) -> Multiplexed | None:
@@ -170,7 +173,7 @@ class Streams:
     def _known(self, stream: Any, url: HTTPURL, limit: int | None) -> Multiplexed:  # noqa: ANN401
         found = self._connections.get(stream)
         if found is None:
-            found = self._connections[stream] = Multiplexed(stream, _origin(url), _MOST)
+            found = self._connections[stream] = Multiplexed(stream, origin_of_url(url), _MOST)
             share_tls(stream)  # that a request of the program's own may have made
         if limit is not None:
             found.limit = min(limit, _MOST)
@@ -242,12 +245,12 @@ class Streams:
     def sending(self, url: HTTPURL, change: int) -> None:
         """Note that one more request to this URL is under way, or one fewer."""
         with self._lock:
-            self._sending[_origin(url)] += change
+            self._sending[origin_of_url(url)] += change
 
     def turns(self, url: HTTPURL) -> Turns:
         """Return the turns at the server of this URL."""
         with self._lock:
-            return self._turns[_origin(url)]
+            return self._turns[origin_of_url(url)]
 
     def limit_reached(self, url: HTTPURL) -> int | None:
         """Return the limit for which a request to this URL has to wait, if it has to."""
@@ -255,7 +258,7 @@ class Streams:
             return next((each.limit for each in self._to(url) if each.full), None)
 
     def _to(self, url: HTTPURL) -> Iterator[Multiplexed]:
-        origin = _origin(url)
+        origin = origin_of_url(url)
         for connection in list(self._connections.values()):
             if connection.origin == origin and not connection.dead:
                 yield connection
@@ -482,7 +485,3 @@ def streams_of(client: Any) -> Streams:  # noqa: ANN401 - httpx's, httpx2's or h
         return Streams()
     with _making:
         return _of_clients.setdefault(client, Streams())
-
-
-def _origin(url: HTTPURL) -> tuple[str, str, int]:
-    return url.scheme, url.host, url.port or DEFAULT_PORTS.get(url.scheme, 0)

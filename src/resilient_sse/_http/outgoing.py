@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from resilient_sse._http.refusal import Refusal
-from resilient_sse._values.http import DEFAULT_PORTS
+from resilient_sse._values.http import origin_of_url
 from resilient_sse._values.library import parsed_url
 from resilient_sse._values.redact import CREDENTIAL, redact_text
 from resilient_sse.errors import StatusError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from resilient_sse._session.settings import Settings
-    from resilient_sse._values.http_messages import HTTPURL, HTTPRequest
+    from resilient_sse._values.http_messages import HTTPRequest
 
 # The number that the fetch standard allows (4.4), and httpx and browsers with it.
 _MOST_REDIRECTS: Final = 20
@@ -44,7 +44,7 @@ def on_its_way(
             meant for the new origin and stay.
         request: The request as it is now.
     """
-    if _origin(request.url) == _origin(parsed_url(settings.url)):
+    if origin_of_url(request.url) == origin_of_url(parsed_url(settings.url)):
         return OutgoingRequest(request, trusted=True)
     for name in _credentials(request.headers):
         if built.get(name) == request.headers[name]:
@@ -75,7 +75,7 @@ def next_hop(outgoing: OutgoingRequest, request: HTTPRequest) -> OutgoingRequest
         return Refusal(StatusError, f"redirected to port {request.url.port}, which cannot be")
     if outgoing.hops >= _MOST_REDIRECTS:
         return Refusal(StatusError, f"more than {_MOST_REDIRECTS} redirects in a row")
-    trusted = outgoing.trusted and _origin(request.url) == _origin(sent.url)
+    trusted = outgoing.trusted and origin_of_url(request.url) == origin_of_url(sent.url)
     if not trusted:
         for name in _credentials(request.headers):
             del request.headers[name]
@@ -86,8 +86,3 @@ def next_hop(outgoing: OutgoingRequest, request: HTTPRequest) -> OutgoingRequest
 
 def _credentials(headers: Iterable[str]) -> list[str]:
     return [name for name in headers if CREDENTIAL.search(name)]
-
-
-def _origin(url: HTTPURL) -> tuple[str, str, int | None]:
-    """Return scheme, host and port (RFC 6454 4)."""
-    return url.scheme, url.host, url.port or DEFAULT_PORTS.get(url.scheme)

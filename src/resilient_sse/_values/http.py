@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from resilient_sse._values.http_messages import HTTPURL
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -20,3 +23,8 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
 
 IDEMPOTENT_METHODS: Final = SAFE_METHODS | {"PUT", "DELETE"}
 """Those of which two do no more than one (RFC 9110 9.2.2): they may be sent again."""
+
+
+def origin_of_url(url: HTTPURL) -> tuple[str, str, int | None]:
+    """Return a URL's scheme, host and port (RFC 6454 4)."""
+    return url.scheme, url.host, url.port or DEFAULT_PORTS.get(url.scheme)
