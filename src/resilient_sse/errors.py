@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from resilient_sse._values.library import AnyTransportError, installed, kind_for, made_of
 from resilient_sse._values.portable import Portable
 from resilient_sse._values.presentable import redacted_request, redacted_response, request_of
-from resilient_sse._values.redact import excerpt as shown
+from resilient_sse._values.redact import excerpt as excerpt_of
 from resilient_sse._values.redact import explain, quoted, redact_text
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class StreamEnded(SSEError):  # noqa: N818 - it is news before it is an error
     def __init__(
         self, message: str = "the server ended the stream", *, excerpt: bytes = b""
     ) -> None:
-        begins = f" without an event; its body begins {shown(excerpt)}" if excerpt else ""
+        begins = f" without an event; its body begins {excerpt_of(excerpt)}" if excerpt else ""
         super().__init__(message + begins)
         self.excerpt = excerpt
 

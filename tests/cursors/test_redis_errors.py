@@ -19,7 +19,7 @@ from resilient_sse import (
     ReconnectingEventSource,
     SyncReconnectingEventSource,
 )
-from resilient_sse._values.redact import shown
+from resilient_sse._values.redact import repr_with_message
 from resilient_sse.cursors import RedisCursorStore, RedisLease, StreamGroup
 from resilient_sse.cursors._redis.answers import is_lasting, is_outage
 from resilient_sse.cursors._redis.client import Redis
@@ -228,10 +228,10 @@ def test_an_error_that_says_nothing_is_shown_with_its_message() -> None:
         def __repr__(self) -> str:
             return "network:OpaqueError"
 
-    assert shown(OpaqueError("it's down")) == """OpaqueError("it's down")"""
-    assert shown(OpaqueError()) == "network:OpaqueError"
-    assert shown(OSError(2, "no such file")) == "FileNotFoundError(2, 'no such file')"
-    assert shown(ValueError('a "b" \n')) == repr(ValueError('a "b" \n'))
+    assert repr_with_message(OpaqueError("it's down")) == """OpaqueError("it's down")"""
+    assert repr_with_message(OpaqueError()) == "network:OpaqueError"
+    assert repr_with_message(OSError(2, "no such file")) == "FileNotFoundError(2, 'no such file')"
+    assert repr_with_message(ValueError('a "b" \n')) == repr(ValueError('a "b" \n'))
 
 
 def caused_by(error: BaseException) -> redis.ConnectionError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from resilient_sse._session.delay import checked
 from resilient_sse._values.failure import Failure, FailureKind
 from resilient_sse._values.frames import forget_locals
-from resilient_sse._values.redact import quoted, redact_text, redact_url, shown
+from resilient_sse._values.redact import quoted, redact_text, redact_url, repr_with_message
 from resilient_sse.errors import CursorError, of_library
 from resilient_sse.lifecycle import CursorStoreFailed
 from resilient_sse.policies import ExponentialBackoff
@@ -99,7 +99,7 @@ class StoreOutage:
         """Return what the consumer gets for a failure that is not retried."""
         if isinstance(error, CursorError):  # the store's own, such as a lost lease
             return error
-        story = f"{quoted(self.shown_key)}: {redact_text(shown(error))}"
+        story = f"{quoted(self.shown_key)}: {redact_text(repr_with_message(error))}"
         made = CursorError(
             f"the cursor store could not {operation} {story}", key=self._settings.cursor_key
         )

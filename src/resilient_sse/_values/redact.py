@@ -77,7 +77,7 @@ def _redact_urls(text: str) -> str:
     return _URL_IN_TEXT.sub(lambda found: found[1] + redact_url("x" + found[2])[1:], text)
 
 
-def shown(error: BaseException) -> str:
+def repr_with_message(error: BaseException) -> str:
     """Return an exception's repr; if that hides the message, as redis-py's does, with it."""
     said = repr(error)
     if all(str(word) in said or repr(word) in said for word in error.args):

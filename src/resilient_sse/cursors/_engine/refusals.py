@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from resilient_sse._values.redact import redact_text, shown
+from resilient_sse._values.redact import redact_text, repr_with_message
 from resilient_sse.errors import CursorError
 
 if TYPE_CHECKING:
@@ -26,5 +26,5 @@ def refusals(operation: str, key: str, lasts: Callable[[Exception], bool]) -> Ge
     except Exception as error:
         if not lasts(error):
             raise
-        story = redact_text(f"{operation} {key!r}: {shown(error)}")
+        story = redact_text(f"{operation} {key!r}: {repr_with_message(error)}")
         raise CursorError(f"the cursor store could not {story}", key=key) from error

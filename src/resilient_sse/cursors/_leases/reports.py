@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 
-from resilient_sse._values.redact import redact_text, shown
+from resilient_sse._values.redact import redact_text, repr_with_message
 
 
 def warn(what: str, /, **facts: object) -> None:
@@ -25,4 +25,4 @@ def warn(what: str, /, **facts: object) -> None:
 
 
 def _said(value: object) -> str:
-    return shown(value) if isinstance(value, BaseException) else repr(value)
+    return repr_with_message(value) if isinstance(value, BaseException) else repr(value)
