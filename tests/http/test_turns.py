@@ -15,7 +15,7 @@ import pytest
 from resilient_sse import SyncReconnectingEventSource
 from resilient_sse._http import turns as module
 from resilient_sse._http.disorder import in_order
-from resilient_sse._http.multiplexed import StreamSlot, slot_of, streams_of
+from resilient_sse._http.multiplexed import StreamSlot, connections_of, slot_of
 from resilient_sse._http.turns import Turn, Turns
 from resilient_sse._values.library import HTTPX
 from tests.support.files import PEM
@@ -131,7 +131,7 @@ def test_a_connection_that_nobody_waits_for_is_closed(stage: str) -> None:
         port = deaf.getsockname()[1]
         url = server.url if stage == "start_tls" else f"https://127.0.0.1:{port}"
         opening: Any = StreamSlot(client).begin()
-        opening.turn = Turn(streams_of(client).turns(httpx.URL(url)))
+        opening.turn = Turn(connections_of(client).turns(httpx.URL(url)))
         request = client.build_request("GET", f"{url}/x", extensions={"trace": trace})
         with pytest.raises(httpx.TransportError):
             client.send(request)

@@ -20,7 +20,13 @@ from resilient_sse import (
     Dialect,
 )
 from resilient_sse._http.aside import Aside
-from resilient_sse._http.multiplexed import Opening, Streams, StreamSlot, cut, streams_of
+from resilient_sse._http.multiplexed import (
+    Opening,
+    SharedConnections,
+    StreamSlot,
+    connections_of,
+    cut,
+)
 from resilient_sse._values.library import HTTPX
 from tests.support.how_much import tries
 from tests.support.http2_readers import RUNTIMES, Reader, Stage, later, never
@@ -282,13 +288,13 @@ def test_a_request_over_a_connection_that_was_cut_is_repeated(runtime: str) -> N
     reader = Reader("https://h/", events=1, policy=never)
     if runtime == "threads":
         with httpx.Client(transport=transport) as client:
-            streams_of(client).cuts = 1
+            connections_of(client).cuts = 1
             reader.read(client)
     else:
 
         async def main() -> None:
             async with httpx.AsyncClient(transport=transport) as client:
-                streams_of(client).cuts = 1
+                connections_of(client).cuts = 1
                 await reader.aread(client)
 
         anyio.run(main, backend=runtime)
@@ -358,7 +364,7 @@ def test_what_is_sent_again() -> None:
         get, post = httpx.Request("GET", "https://h/"), httpx.Request("POST", "https://h/")
         broken, late = httpx.WriteError("x"), httpx.ReadTimeout("x")
         assert not slot.may_repeat(get, broken)
-        streams_of(client).cuts = 1
+        connections_of(client).cuts = 1
         assert not slot.may_repeat(post, broken)
         assert not slot.may_repeat(get, late)
         assert slot.may_repeat(get, broken)
@@ -410,7 +416,7 @@ def test_who_has_no_slot_changes_nothing() -> None:
     assert slot.unanswered(late=True) == ""
     assert slot.left(None, None) is False
     response: Any = SimpleNamespace(extensions={})
-    assert Streams().join(response, None) is None
+    assert SharedConnections().join(response, None) is None
 
 
 def test_the_limit_is_what_the_server_said_last() -> None:

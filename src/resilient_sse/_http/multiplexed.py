@@ -144,8 +144,8 @@ class Opening:
         return stream
 
 
-class Streams:
-    """The HTTP/2 connections of one client.
+class SharedConnections:
+    """The HTTP/2 connections of one client, which its sources share.
 
     Attributes:
         cuts: How many were cut that httpcore may not have noticed yet.
@@ -359,7 +359,7 @@ class StreamSlot(HTTP1Slot):
     """
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
-        self._streams = streams_of(client)
+        self._shared = connections_of(client)
         self._may_be_http2 = own_library_of(client) is not None
         self._opening = Opening()
         self._began = 0.0
@@ -379,12 +379,12 @@ class StreamSlot(HTTP1Slot):
         """Note a request that goes out, and make room for its stream."""
         self.over()
         self._url = request.url
-        self._streams.make_room(request.url)
+        self._shared.make_room(request.url)
         behind = self._behind
         if behind is not None and behind[0].dead:
             self._behind = None
         self._sending = request.url
-        self._streams.sending(request.url, 1)
+        self._shared.sending(request.url, 1)
         return behind[1] if behind is not None and self._behind is None else None
 
     @contextmanager
@@ -400,19 +400,19 @@ class StreamSlot(HTTP1Slot):
         """Note that nothing is under way."""
         url, self._sending = self._sending, None
         if url is not None:
-            self._streams.sending(url, -1)
+            self._shared.sending(url, -1)
 
     def turn(self, request: HTTPRequest) -> Turn | None:
         """Return the turn of a request that may go over a connection of others."""
         if not (self._may_be_http2 and may_be_http2()):
             return None
-        turns = self._streams.turns(request.url)
+        turns = self._shared.turns(request.url)
         self._opening.turn = None if turns.needed is False else Turn(turns)
         return self._opening.turn
 
     def answered(self, response: HTTPResponse) -> Multiplexed | None:
         """Take the place that a response with a stream has."""
-        self.connection = self._streams.join(response, self._opening.limit)
+        self.connection = self._shared.join(response, self._opening.limit)
         self._response = response if self.connection is not None else None
         self._ended = False
         self.over()
@@ -431,27 +431,27 @@ class StreamSlot(HTTP1Slot):
             return False
         kind = type(error).__name__
         if error is not None and is_disorder(error):
-            self._streams.break_off(connection)
+            self._shared.break_off(connection)
         ended = self._ended or kind == "RemoteProtocolError"  # at the server, too
         late = kind == "ReadTimeout"
-        cut = self._streams.leave(connection, ended=ended, silent=idle if late else None)
+        cut = self._shared.leave(connection, ended=ended, silent=idle if late else None)
         self._behind = None if cut else (connection, response)
         return cut
 
     def sent(self, request: HTTPRequest, response: HTTPResponse) -> None:
         """Note that a request was answered."""
-        self._streams.cuts = 0
-        self._streams.turns(request.url).needed = is_http2(response)
+        self._shared.cuts = 0
+        self._shared.turns(request.url).needed = is_http2(response)
 
     def unanswered(self, *, late: bool) -> str:
         """Note that a request got no answer, of which its connection may have died."""
         if self._url is None:
             return ""
-        limit = self._streams.limit_reached(self._url)
+        limit = self._shared.limit_reached(self._url)
         if limit is not None:
             return _ALL_IN_USE.format(limit)
         since = self._began if late else -math.inf
-        self._streams.unanswered(self._url, self._opening, since)
+        self._shared.unanswered(self._url, self._opening, since)
         return ""
 
     def may_repeat(self, request: HTTPRequest, error: Exception) -> bool:
@@ -461,8 +461,8 @@ class StreamSlot(HTTP1Slot):
         if isinstance(error, kinds.TimeoutException | kinds.ConnectError):
             return False
         if _NO_ROOM in str(error) or is_disorder(error):
-            return self._streams.exhausted(request.url) and again
-        return again and self._streams.noticed()
+            return self._shared.exhausted(request.url) and again
+        return again and self._shared.noticed()
 
 
 def slot_of(client: Any, *, own: bool) -> HTTP1Slot:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
@@ -475,13 +475,13 @@ def slot_of(client: Any, *, own: bool) -> HTTP1Slot:  # noqa: ANN401 - httpx's, 
     return HTTP1Slot() if own else StreamSlot(client)
 
 
-_of_clients: Final[WeakKeyDictionary[Any, Streams]] = WeakKeyDictionary()
+_of_clients: Final[WeakKeyDictionary[Any, SharedConnections]] = WeakKeyDictionary()
 _making: Final = threading.Lock()
 
 
-def streams_of(client: Any) -> Streams:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
+def connections_of(client: Any) -> SharedConnections:  # noqa: ANN401 - httpx's, httpx2's or httpxr's
     """Return the HTTP/2 connections of a client, which may be one of several sources."""
     if own_library_of(client) is None:
-        return Streams()
+        return SharedConnections()
     with _making:
-        return _of_clients.setdefault(client, Streams())
+        return _of_clients.setdefault(client, SharedConnections())
