@@ -7,7 +7,8 @@
 - `refusal`: if it is not, or the client raised something, what to say of it.
 - `retry_after`: when the server wants to be asked again.
 - `body`, `inflate`, `watched`: how its bytes are read.
-- `multiplexed`, `aside`: what is different over HTTP/2, where streams share a connection.
+- `multiplexed`, `aside`, `turns`, `shared_tls`, `disorder`: what is different over HTTP/2, where
+  streams share a connection.
 
 `request` to `retry_after` do no I/O and have no state: both drivers call them around their client's
 `send`. They use only what httpx, httpx2 and httpxr have in common.
