@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
-import os
-import shutil
-import subprocess
-import sys
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,12 +23,9 @@ from resilient_sse import (
     iter_json,
 )
 from resilient_sse.testing import Connection, InstantRetries, ScriptedServer, event
-from tests.support.files import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
-
-TYPING = sorted((ROOT / "tests/typing").glob("*.py"))
 
 
 @dataclass
@@ -226,34 +218,6 @@ async def test_a_reconnecting_source_stays_open_behind_the_sentinel_async() -> N
     ):
         assert [parsed async for parsed in aiter_json(source)] == [{"n": 1}, {"n": 2}]
         assert (await anext(source)).data == '{"n": 3}'
-
-
-@pytest.mark.thorough
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "checker",
-    [
-        ("mypy", "--strict", "--python-executable", sys.executable),
-        ("pyright", "--pythonpath", sys.executable),
-    ],
-    ids=lambda c: c[0],
-)
-def test_types_follow_from_loads(checker: tuple[str, ...]) -> None:
-    """The type checkers infer what comes out from the parser that goes in."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    program = shutil.which(checker[0], path=path)
-    if program is None:
-        pytest.skip(f"{checker[0]} is not installed")
-    assert TYPING
-    done = subprocess.run(
-        [program, *checker[1:], *map(str, TYPING)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.anyio

@@ -1,17 +1,25 @@
-"""What the source says of requests and responses: no type checker is told to look away."""
+"""What type checkers are told and see."""
 
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 import resilient_sse
+from tests.support.files import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TYPING = sorted((ROOT / "tests/typing").glob("*.py"))
 SOURCE = Path(resilient_sse.__path__[0])
 NAMED = re.compile(r"(\w+_)?(request|response)")
 ANYTHING = re.compile(r"Any( \| None)?")
@@ -64,3 +72,31 @@ def test_requests_and_responses_are_checked() -> None:
     }
 
     assert found == OF_THE_PROGRAM
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "checker",
+    [
+        ("mypy", "--strict", "--python-executable", sys.executable),
+        ("pyright", "--pythonpath", sys.executable),
+    ],
+    ids=lambda c: c[0],
+)
+def test_type_checkers_see_what_they_are_to_see(checker: tuple[str, ...]) -> None:
+    """They infer what `tests/typing` says, and refuse what it says is wrong."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    program = shutil.which(checker[0], path=path)
+    if program is None:
+        pytest.skip(f"{checker[0]} is not installed")
+    assert TYPING
+    done = subprocess.run(
+        [program, *checker[1:], *map(str, TYPING)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
