@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-__all__ = ["RECEIVED_AT_ONCE", "SocketOption", "is_readable", "limit_reads", "shut_down"]
+__all__ = ["RECEIVED_AT_ONCE", "SocketOption", "is_readable", "set_receive_timeout", "shut_down"]
 
 SocketOption: TypeAlias = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
@@ -28,7 +28,7 @@ _TIMEVAL: Final = "ll"
 _EARLY: Final = 0.01
 
 
-def limit_reads(sock: socket.socket, seconds: float | None) -> None:
+def set_receive_timeout(sock: socket.socket, seconds: float | None) -> None:
     """Have reads fail with `TimeoutError` or `BlockingIOError` after some seconds; None: never."""
     if not _BY_THE_SYSTEM:
         sock.settimeout(seconds)

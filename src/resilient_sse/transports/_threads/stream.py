@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from resilient_sse._values.http import CLOSED_HERE, TOO_LATE
 from resilient_sse._values.library import HTTPX
-from resilient_sse.transports._sockets import RECEIVED_AT_ONCE, is_readable, limit_reads, shut_down
+from resilient_sse.transports._sockets import (
+    RECEIVED_AT_ONCE,
+    is_readable,
+    set_receive_timeout,
+    shut_down,
+)
 from resilient_sse.transports._threads.watchdog import watchdog
 from resilient_sse.transports._tls import TLS, Sessions
 
@@ -140,7 +145,7 @@ class SyncStream:
     def _set_limit(self, seconds: float | None) -> None:
         if seconds is not None and seconds <= 0:  # to a socket that means something else
             raise TimeoutError
-        limit_reads(self._sock, seconds)
+        set_receive_timeout(self._sock, seconds)
         self.limit = seconds
         if seconds is not None:
             watchdog.watch(self, seconds)

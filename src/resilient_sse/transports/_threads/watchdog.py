@@ -1,9 +1,9 @@
 """Reads that outlast their time limit although the system was to end them.
 
-`limit_reads` has the system end a read. A signal interrupts it before, and Python begins it anew
-with the whole limit (PEP 475): a program with a timer of its own never sees the limit. Waiting in
-Python instead would cost a system call for each read. So one thread a process looks, as rarely as
-the limits allow, whether a read has been pending for too long, and ends the connection under it.
+`set_receive_timeout` has the system end a read. A signal interrupts it before, and Python begins it
+anew with the whole limit (PEP 475): a program with a timer of its own never sees the limit. Waiting
+in Python instead would cost a system call for each read. So one thread a process looks, as rarely
+as the limits allow, whether a read has been pending for too long, and ends the connection under it.
 
 What makes it safe:
 
