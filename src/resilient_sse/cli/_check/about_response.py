@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from resilient_sse._http.retry_after import retry_after
+from resilient_sse._values.http import NO_CONTENT
 from resilient_sse._values.library import (
     HTTPError,
     ReadError,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["about_error", "about_response", "what_it_said"]
 
 _OK: Final = 200  # also where a dialect has more
-_NO_CONTENT: Final = 204
 _FAMILIES: Final = {3: Kind.BAD_REDIRECT, 5: Kind.UNAVAILABLE}
 _KINDS: Final = {
     401: Kind.UNAUTHORIZED, 403: Kind.UNAUTHORIZED, 407: Kind.UNAUTHORIZED,
@@ -59,7 +59,7 @@ def about_response(heard: Heard) -> Iterator[Finding]:
     if heard.url:
         yield Finding(Kind.REDIRECTED, f"redirected to {redact_text(heard.url)}")
     seconds = f"after {heard.headers_after:.2f} s"
-    if heard.status == _NO_CONTENT:
+    if heard.status == NO_CONTENT:
         yield Finding(Kind.NO_CONTENT, f"status 204 {seconds}: there is no more to come")
     elif not heard.is_answer:
         yield _about_status(heard, seconds)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from resilient_sse._values.http import NO_CONTENT
 from resilient_sse._values.redact import redact_text
 from resilient_sse.cli._check.about_response import what_it_said
 from resilient_sse.cli._check.findings import Finding, Kind
@@ -30,7 +31,6 @@ __all__ = [
     "verdict",
 ]
 
-_NO_CONTENT: Final = 204
 _FAILS: Final = "resuming does not work"
 
 
@@ -134,7 +134,7 @@ def about_afterwards(last: str, before: list[ServerSentEvent], heard: Heard) -> 
         before: The events that had come.
         heard: What came now.
     """
-    if heard.status == _NO_CONTENT:
+    if heard.status == NO_CONTENT:
         return Finding(Kind.FINISHED, "to a client that has everything it says 204: clients stop")
     if not heard.is_stream:
         text = f"a client that has everything gets status {heard.status}{what_it_said(heard)}"
