@@ -15,7 +15,8 @@ import pytest
 from resilient_sse import SyncReconnectingEventSource
 from resilient_sse._http import turns as module
 from resilient_sse._http.disorder import in_order
-from resilient_sse._http.multiplexed import StreamSlot, connections_of, slot_of
+from resilient_sse._http.multiplexed import connections_of
+from resilient_sse._http.slot import StreamSlot, slot_of
 from resilient_sse._http.turns import Turn, Turns
 from resilient_sse._values.library import HTTPX
 from tests.support.files import PEM

@@ -23,10 +23,10 @@ from resilient_sse._http.aside import Aside
 from resilient_sse._http.multiplexed import (
     Opening,
     SharedConnections,
-    StreamSlot,
     connections_of,
     cut,
 )
+from resilient_sse._http.slot import StreamSlot
 from resilient_sse._values.library import HTTPX
 from tests.support.how_much import tries
 from tests.support.http2_readers import RUNTIMES, Reader, Stage, later, never

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from resilient_sse import GiveUpError, SyncReconnectingEventSource
-from resilient_sse._http import multiplexed
+from resilient_sse._http import slot
 from resilient_sse._http.client import default_client
 from resilient_sse.testing import (
     Connection,
@@ -442,7 +442,7 @@ def test_a_head_that_drips_has_a_limit(
     drip = [step for byte in head for step in (raw(bytes([byte])), pause(0.05))]
     server.add(Connection(*drip, framing=Framing.BARE, ending=Ending.SILENCE))
     perhaps = over.endswith("HTTP/2")
-    monkeypatch.setattr(multiplexed, "may_be_http2", lambda: perhaps)
+    monkeypatch.setattr(slot, "may_be_http2", lambda: perhaps)
     with ExitStack() as stack:
         options: dict[str, Any] = {}
         if over != "ours":

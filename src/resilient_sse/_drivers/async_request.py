@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from resilient_sse._drivers.attempt import Step
     from resilient_sse._drivers.options import AsyncHTTPClient
-    from resilient_sse._http.multiplexed import HTTP1Slot
     from resilient_sse._http.request import Requests
+    from resilient_sse._http.slot import HTTP1Slot
     from resilient_sse._session.session import Session
     from resilient_sse._session.settings import Settings
     from resilient_sse._values.failure import Attempt

@@ -21,9 +21,9 @@ from resilient_sse._drivers.retries import is_certain
 from resilient_sse._drivers.source import Source, busy
 from resilient_sse._http.body import notice
 from resilient_sse._http.client import default_async_client
-from resilient_sse._http.multiplexed import slot_of
 from resilient_sse._http.request import Requests
 from resilient_sse._http.response import headers_of
+from resilient_sse._http.slot import slot_of
 from resilient_sse._http.watched import close, goes_on, watched
 from resilient_sse._session.session import Do
 from resilient_sse._values.failure import Attempt, Retry

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from resilient_sse._drivers.attempt import Steps
     from resilient_sse._drivers.options import HTTPClient
-    from resilient_sse._http.multiplexed import HTTP1Slot
     from resilient_sse._http.request import Requests
+    from resilient_sse._http.slot import HTTP1Slot
     from resilient_sse._http.turns import Turn
     from resilient_sse._session.session import Session
     from resilient_sse._session.settings import Settings

@@ -23,9 +23,9 @@ from resilient_sse._drivers.sync_saver import SyncSaver
 from resilient_sse._http import body as _body
 from resilient_sse._http.aside import Aside, chunks_aside
 from resilient_sse._http.client import default_client
-from resilient_sse._http.multiplexed import slot_of
 from resilient_sse._http.request import Requests, lift_timeouts, set_read_timeout
 from resilient_sse._http.response import headers_of
+from resilient_sse._http.slot import slot_of
 from resilient_sse._session.session import Do
 from resilient_sse._values.failure import Attempt, Retry
 from resilient_sse._values.frames import forget_locals

@@ -7,6 +7,7 @@
 - `refusal`: if it is not, or the client raised something, what to say of it.
 - `retry_after`: when the server wants to be asked again.
 - `body`, `inflate`, `watched`: how its bytes are read.
+- `slot`: a source's place among the streams of its client.
 - `multiplexed`, `aside`, `turns`, `shared_tls`, `disorder`: what is different over HTTP/2, where
   streams share a connection.
 

@@ -12,8 +12,8 @@ from resilient_sse._decoding.ndjson import NDJSONError
 from resilient_sse._drivers.async_request import carry_out
 from resilient_sse._drivers.attempt import follow
 from resilient_sse._http.inflate import acceptable
-from resilient_sse._http.multiplexed import StreamSlot
 from resilient_sse._http.outgoing import OutgoingRequest
+from resilient_sse._http.slot import StreamSlot
 from resilient_sse._values.library import (
     URL,
     AsyncClient,
