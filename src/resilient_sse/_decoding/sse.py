@@ -50,6 +50,7 @@ _BOM = b"\xef\xbb\xbf"
 _LF, _CR, _SPACE = 10, 13, 32
 # What blocks have in common is looked for in so many characters, if the first is short.
 _ENOUGH, _MANY, _SHORT = 500, 8, 500
+_LONG = 2500  # bytes of a block that came in earlier chunks
 _LARGE = 32_768  # bytes; below, a copy costs next to nothing
 
 _ID = "(?:id: ?+([^\0\n]++)\n|)"  # not an empty one: a row could not tell it from none
@@ -300,11 +301,13 @@ class SSEDecoder:
             end = 0
         tail = self._tail
         if end:
+            # In a long block line endings are found faster than the pattern reads it.
+            apart = self._data or self._named or len(tail) > _LONG
             text = (tail + chunk[:end]).decode("utf-8", "replace")
             tail.clear()
             self._room = self._limit
-            if self._data or self._named:
-                text = self._end_begun(text, events)
+            if apart:
+                text = self._first_block(text, events)
             self._blocks(text, events)
         # Lines that can wait for their block's end do. JSON in 4 KB blocks: 1.4 times faster.
         begun = _LF in tail or self._data or self._named
@@ -352,11 +355,11 @@ class SSEDecoder:
             self._lines(line + "\n", [])
         return chunk[end + 1 :]
 
-    def _end_begun(self, text: str, events: list[ServerSentEvent]) -> str:
-        """Read the rest of the block whose first lines were read before; return what follows."""
-        end = text.find("\n\n") + 2 if text[0] != "\n" else 1
-        self._comments(text[:end])
-        self._lines(text[:end], events)
+    def _first_block(self, text: str, events: list[ServerSentEvent]) -> str:
+        """Read one block, of which some lines may have been read before; return what follows."""
+        end = self._lines(text, events, once=True)
+        if self._on_comment is not None:
+            self._comments(text[:end])
         return text[end:]
 
     def _blocks(self, text: str, events: list[ServerSentEvent]) -> None:
@@ -370,8 +373,11 @@ class SSEDecoder:
             return
         if self._on_comment is not None:
             self._comments(text)
-        if len(text) > _ENOUGH and text.find("\n\n", 0, min(_SHORT, len(text) // _MANY)) >= 0:
-            text = self._alike(text, events)
+        if len(text) > _ENOUGH:
+            short = min(_SHORT, len(text) // _MANY)
+            # One LF is found ten times faster than two.
+            if text.find("\n", short // 2, short) >= 0 and text.find("\n\n", 0, short) >= 0:
+                text = self._alike(text, events)
         self._rows(_BLOCK.findall(text), events)
 
     def _alike(self, text: str, events: list[ServerSentEvent]) -> str:
@@ -434,17 +440,24 @@ class SSEDecoder:
             for comment in _COMMENT.findall(text):
                 self._on_comment(comment)
 
-    def _lines(self, text: str, events: list[ServerSentEvent]) -> None:
-        """Read whole lines, but for comments."""
+    def _lines(self, text: str, events: list[ServerSentEvent], *, once: bool = False) -> int:
+        """Read whole lines, but for comments; if only once, to the end of a block.
+
+        Returns:
+            Where that was.
+        """
         start = 0
         while (end := text.find("\n", start)) >= 0:
             if text.startswith("data:", start):
                 self._data.append(text[start + (6 if text[start + 5] == " " else 5) : end])
             elif end == start:
                 self._end_block(events)
+                if once:
+                    return end + 1
             elif text[start] != ":":
                 self._field(text[start:end])
             start = end + 1
+        return start
 
     def _field(self, line: str) -> None:
         name, _, value = line.partition(":")
