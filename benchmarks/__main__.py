@@ -14,14 +14,25 @@ import time
 
 import stamina
 
-from benchmarks import _parts, _plots, _report, _results, decoder, end_to_end, event
+from benchmarks import (
+    _parts,
+    _plots,
+    _report,
+    _results,
+    decoder,
+    end_to_end,
+    event,
+    instructions,
+)
 
-PARTS = ("event", "decoder", *_parts.PARTS)
+PARTS = ("event", "decoder", *_parts.PARTS, "instructions")
 
 
 def _run(part: str, *, quick: bool, rounds: int | None) -> object:
     if part == "event":
         return event.measure()
+    if part == "instructions":
+        return instructions.measure()
     if part == "decoder":
         return decoder.measure(quick=quick, rounds=rounds)
     with _parts.serving(part) as address:
@@ -46,7 +57,7 @@ def main() -> None:
         began = time.monotonic()
         data = _run(part, quick=options.quick, rounds=options.rounds)
         print(f"    {time.monotonic() - began:.0f} s", flush=True)
-        if not options.quick:
+        if data is not None and not options.quick:
             _results.save(part, data)
     if not options.quick:
         _report.write(_results.load())

@@ -72,6 +72,9 @@ def _tables(results: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
     if "tls" in results:
         yield "tls", [_about(results["tls"]), "", *_many(results["tls"]["data"])]
     yield "against", list(against(results))
+    if "instructions" in results:
+        counted = results["instructions"]
+        yield "instructions", [_about(counted), "", *_instructions(counted["data"])]
     if "event" in results:
         yield "event", list(_list("nanoseconds", results["event"]["data"]))
 
@@ -173,4 +176,14 @@ def _many(data: dict[str, Any]) -> Iterator[str]:
     yield rule(4)
     for name in data["memory_kb"]:
         cells = [cell(data[what].get(name)) for what in ("memory_kb", "open_us", "event_us")]
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def _instructions(data: dict[str, Any]) -> Iterator[str]:
+    """What callgrind counted: one row for each client."""
+    names = list(dict.fromkeys(name for clients in data.values() for name in clients))
+    yield f"| instructions for | {' | '.join(data)} |"
+    yield rule(len(data) + 1)
+    for name in names:
+        cells = [f"{clients[name][0]:,.0f}" if name in clients else "" for clients in data.values()]
         yield f"| {name} | {' | '.join(cells)} |"
