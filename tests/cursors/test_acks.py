@@ -232,6 +232,27 @@ def test_closing_a_blocking_source_ends_its_wait_for_an_acknowledgement(
         closer.join()
 
 
+@pytest.mark.timeout(20)
+def test_an_acknowledgement_just_before_the_wait_for_it(
+    sse_history: HistoryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread was quicker than the one that is about to wait."""
+    server = fill(sse_history, 3)
+    with SyncReconnectingEventSource(
+        server.url, cursor=MemoryStore(), auto_ack=False, max_unacked=1
+    ) as source:
+        unacknowledged = [next(source)]
+        wait = source._saver.await_ack
+
+        def wait_late() -> None:
+            source.ack(unacknowledged.pop())
+            wait()
+
+        monkeypatch.setattr(source._saver, "await_ack", wait_late)
+        assert next(source).id == "2"
+        assert unacknowledged == []
+
+
 def test_acknowledging_outside_the_block_fails() -> None:
     """A source that was never entered has delivered nothing."""
     source = SyncReconnectingEventSource("http://127.0.0.1:1", cursor=MemoryStore())

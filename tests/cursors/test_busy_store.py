@@ -90,7 +90,7 @@ def test_a_hook_may_acknowledge_while_its_own_thread_saves(*, leaving: bool) -> 
         first, second = next(source), next(source)
         unacknowledged.append(second)
         if leaving:
-            source._session.saving.ack(first)  # as when the last acknowledgement did not save
+            source._saving.ack(first, 0.0)  # as when the last acknowledgement did not save
         else:
             source.ack(first)
             assert not unacknowledged

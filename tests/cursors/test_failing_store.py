@@ -169,6 +169,42 @@ def test_what_ends_the_wait_for_a_load_in_a_thread(server: HistoryServer, *, clo
         assert next(source, None) is None if closes else next(source).id == "9"
 
 
+@pytest.mark.timeout(20)
+def test_closing_during_the_wait_for_a_load_leaves_it_undone(server: HistoryServer) -> None:
+    """The store, which may take long to fail, is not asked once more."""
+    store = ShakyStore(loads=1000)
+    source = SyncReconnectingEventSource(server.url, cursor=store, cursor_policy=lambda _: 600.0)
+
+    def close() -> None:
+        while store.load_failures == 1000 or source._saver._retries._awake is None:
+            time.sleep(0.001)
+        source.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    with source:
+        assert list(source) == []
+    closer.join()
+    assert store.load_failures == 999
+
+
+@pytest.mark.anyio
+async def test_closing_while_a_load_fails_leaves_it_undone(server: HistoryServer) -> None:
+    """Nobody waits for the store any more."""
+    store = ShakyStore(loads=1000)
+
+    def policy(_failure: Failure) -> float:
+        with pytest.raises(StopIteration):  # it has nothing to wait for
+            source.aclose().send(None)
+        return 600.0
+
+    source = ReconnectingEventSource(server.url, cursor=store, cursor_policy=policy)
+    with anyio.fail_after(5):
+        async with source:
+            assert [event async for event in source] == []
+    assert store.load_failures == 999
+
+
 @pytest.mark.anyio
 async def test_closing_ends_a_save_that_hangs(server: HistoryServer) -> None:
     """Also in the middle of a retry: a cancelled save is no failure."""
@@ -524,6 +560,6 @@ def read_three_blocking(source: Any, check: Callable[[], None]) -> None:
         events = [next(source), next(source)]
         with source._lock:  # as if another thread did, which does not wait for the store
             for event in events:
-                source._saving.ack(event)
+                source._saving.ack(event, 0.0)
         next(source)
         check()

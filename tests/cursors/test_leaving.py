@@ -188,6 +188,30 @@ def test_with_nothing_to_save_no_thread_is_begun() -> None:
     assert store.threads == [threading.current_thread()]
 
 
+def test_an_acknowledgement_while_it_is_looked_whether_all_is_saved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It finds the store in use, and is saved all the same."""
+    store = HangingStore()
+    store.go_on.set()
+    with (
+        ScriptedServer([OPEN]) as server,
+        SyncReconnectingEventSource(server.url, cursor=store, auto_ack=False) as source,
+    ):
+        first = next(source)
+        begin = source._saving.begin
+
+        def begin_slowly() -> str | None:
+            monkeypatch.undo()
+            lacking = begin()
+            source.ack(first)  # as another thread does meanwhile
+            return lacking
+
+        monkeypatch.setattr(source._saving, "begin", begin_slowly)
+    store.end()
+    assert store.saved == ["1"]
+
+
 class OneThread:
     """A store of one thread, as a connection of `sqlite3` is by default."""
 

@@ -420,4 +420,4 @@ def test_a_source_without_a_store_has_nothing_to_acknowledge() -> None:
     source = SyncReconnectingEventSource("https://example.com", auto_ack=False)
     source._saving.saved_in("1")
     assert source._saving.waiting("1") == 0
-    assert source._saving.behind is None
+    assert source._saving.begin() is None

@@ -7,21 +7,30 @@ import time
 from typing import TYPE_CHECKING, SupportsIndex
 
 import httpx
+import pytest
 
 from resilient_sse import ServerSentEvent, SyncReconnectingEventSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pytest
-
 
 class Emptied(list[ServerSentEvent]):
-    """A queue that another thread empties after a look, before the next event is taken."""
+    """A queue that another thread empties after a look, before the next event is taken.
+
+    Args:
+        looks: After how many looks.
+    """
+
+    def __init__(self, looks: int) -> None:
+        super().__init__([ServerSentEvent(data="one")])
+        self.looks = looks
 
     def pop(self, _index: SupportsIndex = -1) -> ServerSentEvent:
         """Find nothing."""
-        self.clear()
+        self.looks -= 1
+        if not self.looks:
+            self.clear()
         raise IndexError
 
 
@@ -57,11 +66,13 @@ def test_asking_while_another_thread_closes_ends_the_iteration() -> None:
         closer.join()
 
 
+@pytest.mark.parametrize("looks", [1, 2])
 def test_closing_between_a_look_and_a_take_ends_the_iteration(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, looks: int
 ) -> None:
     """The consumer saw an event, and it is gone."""
     with SyncReconnectingEventSource("http://example.invalid") as source:
-        monkeypatch.setattr(source, "_ready", Emptied([ServerSentEvent(data="one")]))
+        monkeypatch.setattr(source, "_ready", queue := Emptied(looks))
         source.close()
         assert list(source) == []
+        assert queue.looks == 0

@@ -28,10 +28,14 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 ASKED = httpx.Request("GET", "http://h/e")
 
 
+def add_nothing(_headers: object) -> None:
+    """Stand for a source's hooks."""
+
+
 def build(client: Any = None, last_event_id: str = "", **keywords: Any) -> httpx.Request:
     """Build the request of an attempt."""
     settings = make_settings("http://h/e", **keywords)
-    requests = Requests(client or httpx.AsyncClient(), settings)
+    requests = Requests(client or httpx.AsyncClient(), settings, add_nothing)
     return cast("httpx.Request", requests.make(last_event_id, {}))
 
 
@@ -481,7 +485,7 @@ def test_every_attempt_sends_what_a_fresh_build_would(
     headers = {"X-Token": "old", "last-event-id": "first"}
     client = library.Client(headers={"Last-Event-ID": "of the client"})
     settings = make_settings("http://h.example/e?q=%20", headers=headers, **keywords)
-    requests = Requests(client, settings)
+    requests = Requests(client, settings, add_nothing)
 
     for number, cursor in enumerate(["", "1", " 2 ", "日本", " ", "", "3"]):
         if number == 4:
@@ -497,7 +501,8 @@ def test_every_attempt_sends_what_a_fresh_build_would(
 @pytest.mark.parametrize("headers", [None, [("A", "1"), ("a", "2")], httpx.Headers({"A": "1"})])
 def test_no_request_is_made_of_two_attempts(headers: Any) -> None:
     """What one attempt's transport or hook does to its request is no other's."""
-    requests = Requests(httpx.Client(), make_settings("http://h/e", headers=headers))
+    settings = make_settings("http://h/e", headers=headers)
+    requests = Requests(httpx.Client(), settings, add_nothing)
     first, second = requests.make("1", {}), requests.make("2", {})
 
     assert first is not second
@@ -524,7 +529,7 @@ def test_a_client_that_builds_as_it_likes_is_asked_every_time() -> None:
 
     vars(patched)["build_request"] = build_and_note
     for client in (counting, patched):
-        requests = Requests(client, make_settings("http://h/e"))
+        requests = Requests(client, make_settings("http://h/e"), add_nothing)
         requests.make("1", {})
         requests.make("2", {})
         client.close()

@@ -27,19 +27,20 @@ from resilient_sse import (
     UnsafeRetry,
     Verdict,
 )
-from resilient_sse._session.session import Session
 from resilient_sse.testing import Recorder
-from tests.support.session_settings import make_settings
+from tests.support.session_settings import make_settings, outcome_of, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from resilient_sse._session.session import Session
 
 
 def make_session(**keywords: Any) -> tuple[Session, Recorder]:
     """Make a session whose policy always waits a second, and listen to it."""
     recorder = Recorder()
     keywords = {"policy": watched([]), "hooks": [recorder], **keywords}
-    return Session(make_settings(**keywords), threading.RLock()), recorder
+    return session_of(make_settings(**keywords)), recorder
 
 
 def watched(seen: list[Failure]) -> RetryPolicy:
@@ -89,14 +90,15 @@ def delay_after(session: Session, error: Exception, now: float) -> float | None:
 def ends_with(session: Session) -> Exception | None:
     """Return what the consumer gets at the end, which is now."""
     assert session.finished
-    return session.outcome()
+    return outcome_of(session)
 
 
 def drain(session: Session) -> list[str]:
     """Take what there is."""
     events: list[str] = []
-    while (event := session.take(0.0)) is not None:
-        events.append(event.data)
+    while taken := session.take(0.0, 1):
+        assert len(taken) == 1
+        events.append(taken[0].data)
     return events
 
 
@@ -123,7 +125,7 @@ def test_until_ends_the_stream_after_its_event() -> None:
     assert session.finished
     assert session.last_event_id == "2"
     assert recorder.names[-2:] == ["Disconnected", "Closed"]
-    assert session.take_batch(0.0) == []
+    assert session.take(0.0, None) == []
 
 
 def test_until_cuts_a_batch() -> None:
@@ -132,8 +134,8 @@ def test_until_cuts_a_batch() -> None:
     connect(session)
     session.received(b"data:a\n\ndata:b\n\ndata:c\n\n", 0.0)
 
-    assert [event.data for event in session.take_batch(0.0)] == ["a", "b"]
-    assert session.take_batch(0.0) == []
+    assert [event.data for event in session.take(0.0, None)] == ["a", "b"]
+    assert session.take(0.0, None) == []
     assert session.finished
 
 
@@ -149,13 +151,13 @@ def test_until_that_raises() -> None:
     session, recorder = make_session(until=until)
     connect(session)
     session.received(b"data:a\n\nid:2\ndata:b\n\n", 0.0)
-    assert session.take(0.0) == ServerSentEvent(data="a")
+    assert session.take(0.0, 1) == [ServerSentEvent(data="a")]
 
-    assert session.take(0.0) is None
+    assert session.take(0.0, 1) == []
     assert isinstance(ends_with(session), ZeroDivisionError)
     assert session.last_event_id == ""
     assert recorder.of(Closed)[-1].reason == "failed"
-    assert session.outcome() is None  # it is raised once
+    assert outcome_of(session) is None  # it is raised once
 
 
 def test_until_that_raises_within_a_batch() -> None:
@@ -172,8 +174,8 @@ def test_until_that_raises_within_a_batch() -> None:
     connect(session)
     session.received(b"data:a\n\ndata:b\n\n", 0.0)
 
-    assert [event.data for event in session.take_batch(0.0)] == ["a"]
-    assert session.take_batch(0.0) == []
+    assert [event.data for event in session.take(0.0, None)] == ["a"]
+    assert session.take(0.0, None) == []
     assert isinstance(ends_with(session), ZeroDivisionError)
     assert asked == ["a", "b"]
 
@@ -332,7 +334,7 @@ def test_the_cursor_in_the_middle_of_a_batch() -> None:
     session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\nid:3\n\n", 0.0)
 
     cursors = [session.last_event_id]
-    while session.take(0.0):
+    while session.take(0.0, 1):
         cursors.append(session.last_event_id)
 
     assert cursors == ["0", "1", "3"]  # nothing is left to deliver before the id-only block
@@ -343,12 +345,12 @@ def test_closing_in_the_middle_of_a_batch_keeps_the_cursor_of_what_was_delivered
     session, _ = make_session()
     connect(session)
     session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\n", 0.0)
-    session.take(0.0)
+    session.take(0.0, 1)
 
-    session.close("closed", 1.0)
+    session.close(1.0)
 
     assert session.last_event_id == "1"
-    assert session.take(1.0) is None
+    assert session.take(1.0, 1) == []
 
 
 def test_an_id_only_block_is_saved_once_all_is_acknowledged() -> None:
@@ -359,12 +361,11 @@ def test_an_id_only_block_is_saved_once_all_is_acknowledged() -> None:
     assert session.saving.begin() == "1"
     session.saving.saved("1")
     session.received(b"id:2\ndata:a\n\n", 0.0)
-    event = session.take(0.0)
-    assert event is not None
+    (event,) = session.take(0.0, 1)
     session.received(b"id:3\n\n", 0.0)
     assert session.saving.begin() is None
 
-    session.saving.ack(event)
+    assert session.saving.ack(event, 0.0)
 
     assert session.saving.begin() == "3"
 
@@ -375,7 +376,7 @@ def test_an_unsendable_cursor_is_not_saved() -> None:
     connect(session)
     session.received(b"id:\x01\ndata:a\n\n", 0.0)
     drain(session)
-    session.saving.acknowledge()
+    assert not session.saving.ack(None, 0.0)
 
     assert session.saving.begin() is None
 
@@ -385,14 +386,14 @@ def test_acknowledging_what_was_never_delivered() -> None:
     session, _ = make_session(cursor=Store(), auto_ack=False)
 
     with pytest.raises(ValueError, match="was not delivered by this source"):
-        session.saving.ack(ServerSentEvent(data="a"))
+        session.saving.ack(ServerSentEvent(data="a"), 0.0)
 
 
 def test_acknowledging_without_a_store_does_nothing() -> None:
     """The same consumer runs with and without a store."""
     session, _ = make_session()
 
-    session.saving.ack(ServerSentEvent(data="a"))
+    assert not session.saving.ack(ServerSentEvent(data="a"), 0.0)
 
     assert session.saving.begin() is None
 
@@ -504,7 +505,7 @@ def test_what_stamina_does_not_retry_is_given_up() -> None:
     assert retry is not None
     assert retry.seconds == 1.0
 
-    session.give_up(1.0)
+    session.waited(1.0, again=False)
 
     outcome = ends_with(session)
     assert isinstance(outcome, GiveUpError)
@@ -519,7 +520,7 @@ def test_a_retry_that_was_not_certain_is_announced_after_the_wait() -> None:
     session.lost(httpx.ConnectError("refused"), 1.0)
     session.retry(1.0, certain=False)
 
-    session.waited()
+    session.waited(1.0, again=True)
     session.step(1.0, lambda: True)
 
     assert recorder.names == ["Connecting", "RetryScheduled", "Connecting"]
@@ -571,7 +572,7 @@ def test_only_the_newest_failures_are_remembered() -> None:
     for _ in range(150):
         session.begin_attempt(0.0)
         delay_after(session, error, 0.0)
-    session.give_up(0.0)
+    session.waited(0.0, again=False)
 
     outcome = ends_with(session)
 
@@ -587,16 +588,16 @@ def test_closing_from_a_hook_is_final() -> None:
     """A hook that closes the source on a failure ends it; the policy is not asked any more."""
     session, recorder = make_session()
     session.begin_attempt(0.0)
-    session.close("closed", 1.0)
+    session.close(1.0)
 
     assert delay_after(session, httpx.ConnectError("refused"), 1.0) is None
-    session.give_up(1.0)
-    session.fail(ValueError("late"), 1.0)
+    session.waited(1.0, again=False)
+    session.close(1.0, error=ValueError("late"))
     assert session.begin_attempt(1.0) is None
     assert ends_with(session) is None
     assert not session.connected(200, {}, 1.0)
     session.received(b"data: late\n\n", 0.0)
-    session.close("closed", 2.0)
+    session.close(2.0)
     session.request_reconnect()
 
     assert not session.must_drop
@@ -608,12 +609,12 @@ def test_events_decoded_while_another_thread_closes_are_not_delivered() -> None:
     session, _ = make_session()
     connect(session)
     connection = session._connection
-    session.close("closed", 1.0)
+    session.close(1.0)
     session._connection = connection
     session.received(b"data: late\n\n", 0.0)
 
-    assert session.take(1.0) is None
-    assert session.ready == []
+    assert session.take(1.0, 1) == []
+    assert session.shortcuts.queue == []
 
 
 def test_a_wait_that_was_cut_short_goes_on() -> None:
@@ -663,7 +664,7 @@ def test_hooks_never_see_the_secrets_of_the_url() -> None:
     """Every lifecycle event carries the redacted URL."""
     session, recorder = make_session()
     connect(session)
-    session.close("closed", 1.0)
+    session.close(1.0)
 
     assert {event.url for event in recorder.events} == {"http://example.com/events?token=***"}
     assert "secret" not in repr(recorder.events)
@@ -674,13 +675,13 @@ def test_comments_reach_the_hooks() -> None:
     session, recorder = make_session()
     connect(session)
     session.received(b": ping\n", 0.0)
-    assert session.take(0.0) is None
+    assert session.take(0.0, 1) == []
 
     assert [comment.text for comment in recorder.of(Comment)] == ["ping"]
     quiet, _ = make_session(hooks=[])
     connect(quiet)
     quiet.received(b": ping\n\n", 0.0)
-    assert quiet.take(0.0) is None
+    assert quiet.take(0.0, 1) == []
 
 
 class Intruding:
@@ -710,42 +711,40 @@ class Intruding:
 def test_another_thread_closes_while_the_policy_decides(method: str) -> None:
     """Whoever gets the lock first, closing is final."""
     lock = Intruding()
-    session = Session(make_settings(method=method, policy=answers(1.0)), lock)
+    session = session_of(make_settings(method=method, policy=answers(1.0)), lock)
     session.begin_attempt(0.0)
     session.requested(httpx.Request(method, "http://h/"))
     session.lost(httpx.ReadError("reset"), 0.0)
-    lock.intruder = lambda: session.close("closed", 0.0)
+    lock.intruder = lambda: session.close(0.0)
 
     assert session.retry(0.0, certain=True) is None
     assert session.state is ConnectionState.CLOSED
-    assert session.outcome() is None
+    assert outcome_of(session) is None
 
 
 def test_another_thread_closes_while_an_event_is_handed_out() -> None:
     """What was there a moment ago is gone, and that is no error."""
     session, _ = make_session()
     connect(session)
-    session.close("closed", 0.0)
+    session.close(0.0)
 
-    assert session.take(0.0) is None
+    assert session.take(0.0, 1) == []
     assert session._delivery.next_run() == []
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("take", [Session.take, Session.take_batch], ids=["events", "batches"])
+@pytest.mark.parametrize("most", [1, None], ids=["events", "batches"])
 @pytest.mark.parametrize(
     "block", [b":\n", b":\n\n", b":\nid:1\n\n", b"data:x\n\n:\n", b"id:1\ndata:x\n\n:\n"]
 )
-def test_a_flood_of_comments_takes_linear_time(
-    block: bytes, take: Callable[[Session, float], object]
-) -> None:
+def test_a_flood_of_comments_takes_linear_time(block: bytes, most: int | None) -> None:
     """64 KB of them in one chunk, with a hook that hears each: seconds would be too many."""
     session, recorder = make_session()
     connect(session)
     count = 2**16 // len(block)
     began = time.process_time()
     session.received(block * count, 0.0)
-    while take(session, 0.0):
+    while session.take(0.0, most):
         pass
 
     assert time.process_time() - began < 3
@@ -758,11 +757,10 @@ def test_a_flood_of_comments_takes_linear_time(
 def test_events_that_outlive_their_connection() -> None:
     """They are handed out on the short way, too."""
     session, _ = make_session(dialect=Dialect(judge=lambda _: Verdict.DELIVER))
-    assert session.quickly is not None
+    assert session.shortcuts.quick is not None
     connect(session)
     session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\nid:3\n\n", 0.0)
-    taken = session.take(0.0)
-    assert taken is not None
+    (taken,) = session.take(0.0, 1)
     assert taken.data == "a"
     session.lost(None, 0.0)
     quick = session.quick()
@@ -783,7 +781,7 @@ def test_the_cursor_after_an_error_that_had_the_id_of_the_next_event(way: str) -
     session.lost(None, 1.0)
     connect(session)
     session.received(b"id:2\ndata:b\n\n", 0.0)
-    made = session.quick() if way == "quick" else session.take(0.0)
+    made = session.quick() if way == "quick" else session.take(0.0, 1)[0]
 
     assert made is not None
     assert made.data == "b"
@@ -801,10 +799,10 @@ def test_a_position_that_is_no_text_on_the_short_way() -> None:
     connect(session)
     session.received(b"data:a\n\n", 0.0)
     assert session.quick() is None
-    assert session.take(0.0) is None
-    assert session.take(0.0) is None
+    assert session.take(0.0, 1) == []
+    assert session.take(0.0, 1) == []
 
-    assert isinstance(session.outcome(), TypeError)
+    assert isinstance(outcome_of(session), TypeError)
 
 
 @pytest.mark.parametrize("way", ["quick", "take"])
@@ -813,15 +811,15 @@ def test_a_function_of_the_dialect_that_closes_the_source(way: str) -> None:
 
     def judge(event: ServerSentEvent) -> Verdict:
         if event.data == "b":
-            session.close("closed", 0.0)
+            session.close(0.0)
         return Verdict.DELIVER
 
     session, _ = make_session(dialect=Dialect(judge=judge))
     connect(session)
     session.received(b"id:1\ndata:a\n\nid:2\ndata:b\n\nid:3\ndata:c\n\n", 0.0)
-    pull = session.quick if way == "quick" else lambda: session.take(0.0)
-    assert pull() is not None
-    assert pull() is None
-    assert session.outcome() is None
+    pull = session.quick if way == "quick" else lambda: session.take(0.0, 1)
+    assert pull()
+    assert not pull()
+    assert outcome_of(session) is None
     assert session.finished
     assert session.last_event_id == "1"

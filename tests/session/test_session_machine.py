@@ -7,7 +7,6 @@ policy must see failures counted as the model counts them.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import httpx
@@ -33,11 +32,10 @@ from resilient_sse import (
     StreamEnded,
     Verdict,
 )
-from resilient_sse._session.session import Session
 from resilient_sse.testing import Recorder
 from tests.support.how_much import tries
 from tests.support.lifecycle_order import assert_order
-from tests.support.session_settings import make_settings
+from tests.support.session_settings import make_settings, outcome_of, session_of
 
 if TYPE_CHECKING:
     from resilient_sse import Failure, GapDetected, ServerSentEvent
@@ -114,7 +112,7 @@ class Lives(RuleBasedStateMachine):
         self.seen: list[Failure] = []
         self.has_store, self.auto_ack = store, auto_ack
         self.judges = dialect.judge is not None
-        self.session = Session(
+        self.session = session_of(
             make_settings(
                 policy=self.policy,
                 hooks=[self.recorder],
@@ -124,8 +122,7 @@ class Lives(RuleBasedStateMachine):
                 dedupe=dedupe,
                 dialect=dialect,
                 on_gap=begin_anew,
-            ),
-            threading.RLock(),
+            )
         )
         # The server: what it will send, and what of it is on this connection's wire.
         self.wire = b""
@@ -153,16 +150,19 @@ class Lives(RuleBasedStateMachine):
 
     def pull_ready(self) -> bool:
         """Drain the queue, as the driver does before it reads or opens."""
-        while (event := self.quick() or self.session.take(self.now)) is not None:
+        while (event := self.next_event()) is not None:
             self.delivered.append(event)
             if self.has_store and self.auto_ack:
-                self.session.saving.acknowledge()
+                self.session.saving.ack(None, self.now)
                 self.acked.add(event.id)
                 self.save()
         return not self.session.finished
 
-    def quick(self) -> ServerSentEvent | None:
-        return quick() if (quick := self.session.quickly) is not None else None
+    def next_event(self) -> ServerSentEvent | None:
+        quick = self.session.shortcuts.quick
+        if quick is not None and (event := quick()) is not None:
+            return event
+        return next(iter(self.session.take(self.now, 1)), None)
 
     def save(self) -> None:
         if (cursor := self.session.saving.begin()) is not None:
@@ -182,7 +182,7 @@ class Lives(RuleBasedStateMachine):
         assert failure.outage_seconds == self.now - self.outage_began
         if self.failures >= BUDGET:
             assert retry is None
-            outcome = self.session.outcome()
+            outcome = outcome_of(self.session, self.now)
             assert isinstance(outcome, GiveUpError)
             assert outcome.failure is failure
             assert len(outcome.failures) == self.failures
@@ -313,7 +313,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule()
     def batch(self) -> None:
-        for event in self.session.take_batch(self.now):
+        for event in self.session.take(self.now, None):
             self.delivered.append(event)
 
     @precondition(lambda self: self.has_store and not self.auto_ack)
@@ -322,7 +322,7 @@ class Lives(RuleBasedStateMachine):
         waiting = [event for event in self.delivered if event.id not in self.acked]
         if waiting:
             event = data.draw(st.sampled_from(waiting))
-            self.session.saving.ack(event)
+            self.session.saving.ack(event, self.now)
             self.acked.add(event.id)
             self.save()
 
@@ -330,9 +330,9 @@ class Lives(RuleBasedStateMachine):
     @rule()
     def closes(self) -> None:
         self.connecting = False
-        self.session.close("closed", self.now)
-        assert self.session.take(self.now) is None
-        assert self.session.take_batch(self.now) == []
+        self.session.close(self.now)
+        assert self.session.take(self.now, 1) == []
+        assert self.session.take(self.now, None) == []
 
     # -- What is always true -------------------------------------------------------------------
 

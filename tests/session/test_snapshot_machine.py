@@ -7,7 +7,6 @@ every quiet moment the consumer's state must be the server's: a hole would leave
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 
 import httpx
@@ -26,11 +25,10 @@ from resilient_sse import (
     StatusError,
     Verdict,
 )
-from resilient_sse._session.session import Session
 from resilient_sse._values.failure import Retry
 from resilient_sse.dialects import resume_by_query
 from tests.support.how_much import tries
-from tests.support.session_settings import make_settings
+from tests.support.session_settings import make_settings, outcome_of, session_of
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -104,7 +102,7 @@ class Mirror(RuleBasedStateMachine):
             last_event_id=self.load_snapshot(None),
             policy=ExponentialBackoff(wait_jitter=0),
         )
-        self.session = Session(settings, threading.RLock())
+        self.session = session_of(settings)
 
     def load_snapshot(self, _gap: GapDetected | None) -> str:
         """Be ``on_gap``: take over the state, and go on from its version."""
@@ -118,9 +116,10 @@ class Mirror(RuleBasedStateMachine):
     def step(self) -> bool:
         """Do what a driver does next; False if there is nothing to do but to wait for bytes."""
         session = self.session
-        if (event := session.quick() or session.take(self.now)) is not None:
-            change: Any = event.json()
-            self.state[change["key"]] = change["value"]
+        if (event := session.quick()) is not None:
+            self.apply(event)
+        elif taken := session.take(self.now, 1):
+            self.apply(*taken)
         elif session.must_drop:
             session.lost(None, self.now)
         elif self.open and not self.wire:
@@ -130,15 +129,19 @@ class Mirror(RuleBasedStateMachine):
             session.received(chunk, self.now)
         else:
             self.connect()
-        assert not session.finished, session.outcome()
+        assert not session.finished, outcome_of(session)
         return True
+
+    def apply(self, event: ServerSentEvent) -> None:
+        change: Any = event.json()
+        self.state[change["key"]] = change["value"]
 
     def connect(self) -> None:
         session = self.session
         step = session.step(self.now, lambda: True)
         if isinstance(step, Retry):
             self.now += step.seconds
-            session.waited()
+            session.waited(self.now, again=True)
             step = session.step(self.now, lambda: True)
         if isinstance(step, GapDetected):
             session.recovered(self.load_snapshot(step), self.now)
@@ -170,9 +173,8 @@ class Mirror(RuleBasedStateMachine):
     @precondition(lambda self: self.open)
     @rule()
     def breaks(self) -> None:
-        while (event := self.session.take(self.now)) is not None:
-            change: Any = event.json()
-            self.state[change["key"]] = change["value"]
+        while taken := self.session.take(self.now, 1):
+            self.apply(*taken)
         if not self.session.must_drop:
             self.session.lost(httpx.ReadError("reset"), self.now)
 

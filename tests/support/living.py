@@ -32,10 +32,9 @@ __all__ = ["TOLD", "Account", "live"]
 # Whatever the session and its saving are told, or asked to decide. The rest are questions, which
 # change nothing; each driver asks them as often as it likes.
 TOLD: Final = frozenset({
-    "close", "connected", "ended", "fail", "give_up", "lost", "outcome",
-    "progressed", "received", "recovered", "request_reconnect", "requested",
-    "step", "take", "take_batch", "waited",
-    "ack", "acknowledge", "begin", "failed", "given_up", "loaded", "saved",
+    "close", "connected", "lost", "received", "recovered",
+    "request_reconnect", "requested", "step", "take", "waited",
+    "ack", "begin", "failed", "loaded", "saved",
 })  # fmt: skip
 
 
@@ -68,8 +67,8 @@ class Told:
     def _told(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def told(*arguments: object, **keywords: object) -> object:
             shown = [_shown(each) for each in arguments if not isinstance(each, float)]
-            if name == "begin":  # which has something to begin, or is another question
-                if (cursor := call()) is not None:
+            if name == "begin":  # which has something new to begin, or is another question
+                if (cursor := call()) is not None and self._log[-1:] != [(name, cursor)]:
                     self._log.append((name, cursor))
                 return cursor
             if name == "step":  # which is asked again and again, until something is due
@@ -80,7 +79,8 @@ class Told:
             # What breaks because this side ends it breaks differently in each language.
             if name == "lost" and shown != ["NoneType"] and self._target.interrupted:
                 shown = ["interrupted"]
-            self._log.append((name, *shown, *keywords.items()))
+            named = [(keyword, _shown(value)) for keyword, value in keywords.items()]
+            self._log.append((name, *shown, *named))
             return call(*arguments, **keywords)
 
         return told

@@ -51,7 +51,7 @@ class Saver:
         self._key = settings.cursor_key
         self._saving = saving
         self._trying = ""
-        self._retries = Retries(f"{owner}.cursor", saving.key, report)
+        self._retries = Retries(f"{owner}.cursor", settings.shown_key, report)
         self._acked: anyio.Event | None = None
         if self._store is not None:  # most sources have none, and a lock is big
             self._one_at_a_time = anyio.Lock(fast_acquire=True)
@@ -84,18 +84,15 @@ class Saver:
             self._retries.over()
 
     def ack(self, event: ServerSentEvent) -> None:
-        """Acknowledge an event, which may be what `make_room` waits for."""
-        self._saving.ack(event)
+        """Acknowledge an event, which may be what `await_ack` waits for."""
+        self._saving.ack(event, monotonic())
         if self._acked is not None:
             self._acked.set()
 
-    async def make_room(self) -> None:
-        """Wait for an acknowledgement or for the store."""
-        if self._saving.awaits_ack:
-            self._acked = anyio.Event()
-            await self._acked.wait()
-        else:
-            await self.save(patient=True)
+    async def await_ack(self) -> None:
+        """Wait for an acknowledgement."""
+        self._acked = anyio.Event()
+        await self._acked.wait()
 
     # -- Calling the store ---------------------------------------------------------------------
 
@@ -122,10 +119,11 @@ class Saver:
                 await use()
             except Exception as error:  # noqa: BLE001 - `Saving` decides
                 cursor = self._trying
-                retry = self._saving.failed(operation, error, cursor, monotonic(), patient=patient)
+                told = self._saving.failed(operation, error, cursor, monotonic(), patient=patient)
             else:
                 return
-            if retry is None:  # events flow on meanwhile
+            if told is None:  # events flow on meanwhile
                 return
+            retry, given_up = told
             if not await self._retries.wait(retry):
-                raise self._saving.given_up(operation, retry.error)
+                raise given_up

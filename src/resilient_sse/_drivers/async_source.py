@@ -7,7 +7,7 @@ aborted, or happens inside one cancel scope, `_scope`.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -25,7 +25,7 @@ from resilient_sse._http.request import Requests
 from resilient_sse._http.response import headers_of
 from resilient_sse._http.slot import slot_of
 from resilient_sse._http.watched import close, goes_on, watched
-from resilient_sse._session.session import Do
+from resilient_sse._session.session import Do, Over
 from resilient_sse._values.failure import Attempt, Retry
 from resilient_sse._values.frames import forget_locals
 from resilient_sse.lifecycle import GapDetected
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from resilient_sse._http.watched import Chunks
+    from resilient_sse._session.session import Step
     from resilient_sse._values.event import ServerSentEvent
 
 __all__ = ["ReconnectingEventSource"]
-
-T = TypeVar("T")
 
 
 class ReconnectingEventSource(Source[AsyncHTTPClient]):
@@ -54,18 +53,18 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
     async def __aenter__(self) -> Self:
         self._check_client("aclose", "it takes an asynchronous one, such as httpx.AsyncClient")
         self._enter()
-        name = type(self).__name__
-        self._saver = Saver(self._settings, self._saving, name, self._session.report)
-        self._retries = Retries(f"{name}.connect", self._session.url, self._session.report)
+        name, report = type(self).__name__, self._hooks.report
+        self._saver = Saver(self._settings, self._saving, name, report)
+        self._retries = Retries(f"{name}.connect", self._settings.shown_url, report)
         try:
             await self._saver.load()
         except BaseException:  # then the block is not entered, and so never left
-            self._session.close("closed", self._now())
+            self._session.close(self._now())
             raise
         if self._client is None:
             self._client = default_async_client()
         self._slot = slot_of(self._client, own=self._own_client)
-        self._requests = Requests(self._client, self._settings)
+        self._requests = Requests(self._client, self._settings, self._hooks.inject_headers)
         return self
 
     async def __aexit__(
@@ -98,10 +97,10 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
             return self._ready.pop()
         if self._quick is not None and (event := self._quick()) is not None:
             return event
-        event = await self._pull(self._session.take)
-        if event is None:
+        events = await self._pull(1)
+        if not events:
             raise StopAsyncIteration
-        return event
+        return events[0]
 
     def batches(self) -> Batches:
         """Iterate lists of the events that came in together, for high-volume consumers.
@@ -110,7 +109,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         before. It raises what iterating the source raises.
         """
         self._check_inside("async with")
-        return Batches(self._pull, self._session.take_batch)
+        return Batches(self._pull)
 
     async def aclose(self) -> None:
         """Close for good, from any task and in any state; the iteration ends normally.
@@ -120,9 +119,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         """
         if self._forked:
             return
-        with self._session.deciding:  # hooks hear of it once nobody waits any more
-            self._session.close("closed", self._now())
-            self._interrupt()
+        self._session.close(self._now(), wake=self._interrupt)
         if self._entered and not self._pulling:  # else the task that pulls cleans up as it leaves
             await self._finish()
 
@@ -151,16 +148,14 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         """
         self._check_process()
         if not self._entered:
-            self._saving.ack(event)
+            self._saving.ack(event, self._now())
             return OptionalAwait()
         self._saver.ack(event)
         return OptionalAwait(self._saver.save)
 
     def _fail(self, error: Exception) -> None:
         """End the source, from its event loop, with an error that the next pull raises."""
-        with self._session.deciding:
-            self._session.fail(error, self._now())
-            self._interrupt()
+        self._session.close(self._now(), error=error, wake=self._interrupt)
 
     def _interrupt(self) -> None:
         if self._scope is not None:
@@ -170,8 +165,8 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
-    async def _pull(self, take: Callable[[float], T | None]) -> T | None:
-        """Return the next thing to hand out; None at the end of the stream."""
+    async def _pull(self, most: int | None) -> list[ServerSentEvent]:
+        """Return the next events, at most so many if that is said; none at the end."""
         if self._pulling or not self._inside:
             self._check_inside("async with")
             raise busy()
@@ -179,18 +174,19 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         session, plain = self._session, self._plain
         try:
             while True:
-                if not plain and self._must_save():
+                if not plain and self._saving.ack(None, self._now()):
                     await self._save()
                 if (self._ready or self._behind_comments or not plain) and (
-                    due := take(self._now())
+                    events := self._take(most)
                 ):
-                    return due
-                if session.finished:
-                    await self._end()
-                    return None
+                    return events
                 chunks = self._chunks
-                if not plain or chunks is None or session.reconnect_requested:
-                    await self._step()
+                if not plain or chunks is None or session.interrupted:
+                    step = session.step(self._now(), is_certain)
+                    if isinstance(step, Over):
+                        await self._end(step)
+                        return []
+                    await self._do(step)
                     continue
                 try:  # as `_read` does, whose coroutine would be 2 % of a live event
                     self._received(await chunks.__anext__())
@@ -202,49 +198,46 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
             if self._pull_over is not None:
                 self._pull_over.set()
 
-    async def _end(self) -> None:
-        """Clean up, and raise what the source ended with, once."""
-        await self._finish()
-        if self._saving.owed:
+    async def _end(self, over: Over) -> None:
+        """Raise what the source ended with."""
+        if over.save:
             await self._interruptible(partial(self._saver.save, patient=True))
-        outcome = self._session.outcome()
-        if outcome is not None:
-            raise outcome
+        if over.error is not None:
+            raise over.error
 
-    def _must_save(self) -> bool:
-        """Acknowledge what was handed out, and say whether the cursor is to be saved."""
-        self._saving.acknowledge()
-        return self._saving.is_due(self._now())
-
-    async def _save(self) -> None:
+    async def _save(self, *, patient: bool = False) -> None:
         try:
-            if self._saver.at_once:  # there is nothing to interrupt
+            if self._saver.at_once and not patient:  # there is nothing to interrupt
                 await self._saver.save()
             else:
-                await self._interruptible(self._saver.save)
+                await self._interruptible(partial(self._saver.save, patient=patient))
         except Exception as error:  # noqa: BLE001 - a lost cursor is the consumer's to see
-            self._session.fail(error, self._now())
+            self._session.close(self._now(), error=error)
 
-    async def _make_room(self) -> None:
-        try:
-            await self._saver.make_room()
-        except Exception as error:  # noqa: BLE001 - a lost cursor is the consumer's to see
-            self._session.fail(error, self._now())
+    async def _await_ack(self) -> None:
+        await self._saver.await_ack()
 
-    def _step(self) -> Awaitable[None]:
+    def _do(self, step: Step) -> Awaitable[None]:
         """Do what the session says is next."""
-        step = self._session.step(self._now(), is_certain)
-        if step is Do.READ and self._chunks is not None:
-            return self._read(self._chunks)
-        if step is Do.MAKE_ROOM:
-            return self._interruptible(self._make_room)
-        if isinstance(step, Attempt):
-            return self._connect(step)
-        if isinstance(step, Retry):
-            return self._interruptible(partial(self._wait, step))
-        if isinstance(step, GapDetected):
-            return self._interruptible(partial(self._recover, step))
-        return self._drop()
+        doing: Awaitable[None]
+        match step:
+            case Do.READ if self._chunks is not None:
+                doing = self._read(self._chunks)
+            case Do.AWAIT_ACK:
+                doing = self._interruptible(self._await_ack)
+            case Do.SAVE:
+                doing = self._save(patient=True)
+            case Do.CLEAN_UP:
+                doing = self._finish()
+            case Attempt():
+                doing = self._connect(step)
+            case Retry():
+                doing = self._interruptible(partial(self._wait, step))
+            case GapDetected():
+                doing = self._interruptible(partial(self._recover, step))
+            case _:
+                doing = self._drop()
+        return doing
 
     async def _interruptible(self, step: Callable[[], Awaitable[None]]) -> None:
         """Take a step, until it is done or interrupted by `aclose` or `reconnect`."""
@@ -261,17 +254,17 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
             if await self._ends_pull(error, chunks):
                 raise
 
-    def _received(self, chunk: bytes) -> None:
-        self._session.received(chunk, self._now())
-        if self._retries.begun and self._session.progressed(self._now()):
+    def _received(self, chunk: bytes | None) -> None:
+        if self._session.received(chunk, self._now()) and self._retries.begun:
             self._retries.over()
 
     async def _ends_pull(self, error: BaseException, chunks: Chunks) -> bool:
         """Act on what came instead of bytes, or because of them; say if it is to be raised."""
         if isinstance(error, StopAsyncIteration):
             self._slot.ended()
-            failure = self._session.ended(self._now())
-            if failure is not None:
+            try:
+                self._received(None)
+            except Exception as failure:  # noqa: BLE001 - likewise
                 await self._drop(failure)
             return False
         if isinstance(error, Exception):  # the session knows which are failures
@@ -282,10 +275,8 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         return True
 
     async def _wait(self, retry: Retry) -> None:
-        if await self._retries.wait(retry):
-            self._session.waited()
-        else:
-            self._session.give_up(self._now())
+        again = await self._retries.wait(retry)
+        self._session.waited(self._now(), again=again)
 
     async def _recover(self, gap: GapDetected) -> None:
         """Have the program's function put right what a gap left out."""

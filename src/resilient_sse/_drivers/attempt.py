@@ -83,7 +83,6 @@ def steps(
     settings, cursor = requests.settings, attempt.last_event_id
     resume = settings.dialect.resume
     request = requests.make(cursor, extensions)
-    session.inject_headers(request.headers)
     asks = bool(cursor) and not is_built_in(resume)
     if requests.as_asked and not asks and settings.prepare_request is None:
         outgoing = OutgoingRequest(request, trusted=True)

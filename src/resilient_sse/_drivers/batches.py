@@ -11,22 +11,20 @@ if TYPE_CHECKING:
     from resilient_sse._values.event import ServerSentEvent
 
     Events: TypeAlias = list[ServerSentEvent]
-    Take: TypeAlias = Callable[[float], Events]
 
 
 class Batches:
     """Iterates lists of events; made by `ReconnectingEventSource.batches`."""
 
-    def __init__(self, pull: Callable[[Take], Awaitable[Events | None]], take: Take) -> None:
+    def __init__(self, pull: Callable[[None], Awaitable[Events]]) -> None:
         self._pull = pull
-        self._take = take
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Events:
-        events = await self._pull(self._take)
-        if events is None:
+        events = await self._pull(None)
+        if not events:
             raise StopAsyncIteration
         return events
 
@@ -34,15 +32,14 @@ class Batches:
 class SyncBatches:
     """Iterates lists of events; made by `SyncReconnectingEventSource.batches`."""
 
-    def __init__(self, pull: Callable[[Take], Events | None], take: Take) -> None:
+    def __init__(self, pull: Callable[[None], Events]) -> None:
         self._pull = pull
-        self._take = take
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Events:
-        events = self._pull(self._take)
-        if events is None:
+        events = self._pull(None)
+        if not events:
             raise StopIteration
         return events

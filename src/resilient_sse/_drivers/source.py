@@ -11,6 +11,7 @@ from resilient_sse._decoding.sse import DEFAULT_MAX_EVENT_SIZE
 from resilient_sse._http.request import first_cursor
 from resilient_sse._session.checks import check_plain
 from resilient_sse._session.dialect import Dialect, with_decoder
+from resilient_sse._session.hooks import hooks_of
 from resilient_sse._session.session import Session
 from resilient_sse._session.settings import Settings
 from resilient_sse._values.fork import forked, watch
@@ -198,14 +199,13 @@ class Source(Generic[C]):
         self._client: Any = client
         self._own_client = client is None
         self._lock = threading.RLock()
-        self._session = Session(self._settings, self._lock)
+        self._hooks = hooks_of(self._settings, self._lock)
+        self._session = Session(self._settings, self._hooks, self._lock)
         self._saving = self._session.saving
         # Where no rule applies to single events, they are taken straight from the queue.
-        ready = self._session.ready
+        ready, self._quick, self._behind_comments = self._session.shortcuts
         self._plain = ready is not None
         self._ready: list[ServerSentEvent] = [] if ready is None else ready
-        self._behind_comments = self._session.behind_comments
-        self._quick = self._session.quickly
         self._entered = self._left = self._forked = False
         self._inside = False  # entered, and neither left nor in a forked child
         self._response: HTTPResponse | None = None
@@ -228,7 +228,7 @@ class Source(Generic[C]):
         return self._response if self.state is ConnectionState.OPEN else None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._session.url} {self.state}>"
+        return f"<{type(self).__name__} {self._settings.shown_url} {self.state}>"
 
     def _enter(self) -> None:
         if self._entered:
@@ -259,6 +259,15 @@ class Source(Generic[C]):
         if self._client is not None and not hasattr(self._client, method):
             msg = f"{type(self).__name__} cannot use {self._client!r}: {advice}"
             raise TypeError(msg)
+
+    def _take(self, most: int | None) -> list[ServerSentEvent]:
+        """Hand out at most so many events, or all that are there; none if there is more to do."""
+        if self._ready and most is not None:
+            try:
+                return [self._ready.pop()]
+            except IndexError:  # another thread closed the source this very moment
+                return []
+        return self._session.take(self._now(), most)
 
     _now = staticmethod(monotonic)
 

@@ -6,8 +6,8 @@ is never held while the store works, so that one that hangs keeps nobody from ac
 closing.
 
 Who acknowledges while a save is under way does not wait for it: a hook may acknowledge, too, on the
-very thread that saves. So whoever saves looks, once it has let go of the lock, whether a newer
-cursor came meanwhile, and goes on with that one; else it would stay unsaved until the next event.
+very thread that saves. It says that it wants another save; whoever saves looks at that, once it has
+let go of the lock, and goes on; else the newer cursor would stay unsaved until the next event.
 """
 
 from __future__ import annotations
@@ -55,13 +55,15 @@ class SyncSaver:
         self._saving = saving
         self._trying = ""
         self._woken = False  # since the store was called last
+        self._over = False  # whether the source is
         self._wrong_thread = False  # whether whoever called the store last was one
         self._retries = SyncRetries(
-            f"{owner}.cursor", saving.key, report, lambda: self._woken or saving.is_abandoned
+            f"{owner}.cursor", settings.shown_key, report, lambda: self._woken
         )
         self._deciding = deciding
-        self._acked = threading.Condition(deciding)
+        self._acked = threading.Event()  # since whoever waits for it looked last
         self._one_at_a_time = threading.Lock()
+        self._wanted = False  # by a thread that does not wait for the save under way
 
     def load(self) -> None:
         """Have the stream resume from what the store has."""
@@ -78,20 +80,16 @@ class SyncSaver:
         """
         if self._store is None:
             return
+        if not wait:
+            self._wanted = True  # before it is tried, so that whoever saves sees it afterwards
         while self._one_at_a_time.acquire(blocking=wait):
             try:
-                tried = self._save(patient=patient)
+                self._wanted = False
+                self._with_store("save", self._save, patient=patient)
             finally:
                 self._one_at_a_time.release()
-            if self._behind() in {None, tried}:
+            if not self._wanted:
                 return  # else another thread acknowledged meanwhile, and did not wait
-
-    def save_if_due(self, *, wait: bool = True) -> None:
-        """Save, unless the store is up to date or left alone for now."""
-        with self._deciding:
-            due = self._saving.is_due(monotonic())
-        if due:
-            self.save(wait=wait)
 
     def save_last(self) -> None:
         """Save as the block is left, soon or not at all; at worst, events come again.
@@ -99,7 +97,7 @@ class SyncSaver:
         A store that hangs is left to a thread of its own. One that must be called where it was
         made, such as a connection of `sqlite3`, says so at once, and is.
         """
-        if self._store is None or (self._behind() is None and not self.busy):
+        if self._store is None or not self._lacks_something():
             return
         outcome: SimpleQueue[BaseException | None] = SimpleQueue()
         threading.Thread(
@@ -119,23 +117,26 @@ class SyncSaver:
         """Whether the store is being given a cursor, by whatever thread."""
         return self._one_at_a_time.locked()
 
-    def ack(self, event: ServerSentEvent) -> None:
-        """Acknowledge an event, which may be what `make_room` waits for."""
+    def ack(self, event: ServerSentEvent) -> bool:
+        """Acknowledge an event, which may be what `await_ack` waits for; say if a save is due."""
         with self._deciding:
-            self._saving.ack(event)
-            self._acked.notify_all()
+            is_due = self._saving.ack(event, monotonic())
+        self._acked.set()
+        return is_due
 
-    def make_room(self) -> None:
-        """Wait for an acknowledgement or for the store."""
-        with self._deciding:
-            self._acked.wait_for(lambda: not self._saving.awaits_ack)
-        self.save(patient=True)
+    def await_ack(self) -> None:
+        """Wait until an event was acknowledged, or for `wake`, since this was done last."""
+        self._acked.wait()
+        self._acked.clear()  # before anybody looks at what it was set for
 
-    def wake(self) -> None:
-        """Have whoever waits for an acknowledgement or for the store look again."""
-        with self._deciding:
-            self._acked.notify_all()
-        self._woken = True
+    def wake(self, *, over: bool) -> None:
+        """Have whoever waits for an acknowledgement or for the store look again.
+
+        Args:
+            over: Whether that is because the source is over.
+        """
+        self._acked.set()
+        self._over, self._woken = over, True
         self._retries.wake()
 
     # -- Calling the store ---------------------------------------------------------------------
@@ -144,28 +145,26 @@ class SyncSaver:
         if cursor := refuse_awaitable(self._store.load(self._key)):
             self._saving.loaded(cursor)
 
-    def _save(self, *, patient: bool) -> str | None:
-        """Save once; return what was tried: "" after an event that reset the cursor."""
-        tried: str | None = None
+    def _save(self) -> None:
+        if (cursor := self._begin()) is not None:
+            self._trying = cursor
+            refuse_awaitable(self._store.save(self._key, cursor))
+            with self._deciding:
+                self._saving.saved(cursor)
 
-        def use() -> None:
-            nonlocal tried
-            if (cursor := self._unsaved()) is not None:
-                self._trying = tried = cursor
-                refuse_awaitable(self._store.save(self._key, cursor))
-                with self._deciding:
-                    self._saving.saved(cursor)
-
-        self._with_store("save", use, patient=patient)
-        return tried
-
-    def _unsaved(self) -> str | None:
+    def _begin(self) -> str | None:
         with self._deciding:
             return self._saving.begin()
 
-    def _behind(self) -> str | None:
-        with self._deciding:
-            return self._saving.behind
+    def _lacks_something(self) -> bool:
+        """Say whether the store lacks a cursor, or is being given one."""
+        if not self._one_at_a_time.acquire(blocking=False):
+            return True
+        try:
+            lacking = self._begin()
+        finally:
+            self._one_at_a_time.release()
+        return lacking is not None or self._wanted  # by a thread that took this for a save
 
     def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
         """Use the store, and try again for as long as `Saving` says so, or until `wake`."""
@@ -176,16 +175,17 @@ class SyncSaver:
             except Exception as error:  # noqa: BLE001 - `Saving` decides
                 self._wrong_thread = type(error).__name__ == "ProgrammingError"
                 cursor = self._trying
-                retry = self._saving.failed(operation, error, cursor, monotonic(), patient=patient)
+                told = self._saving.failed(operation, error, cursor, monotonic(), patient=patient)
             else:
                 self._retries.over()
                 return
-            if retry is None:  # events flow on meanwhile
+            if told is None:  # events flow on meanwhile
                 return
+            retry, given_up = told
             if not self._retries.wait(retry):
-                raise self._saving.given_up(operation, retry.error)
-            over = self._saving.is_abandoned
-            if over or (self._retries.woken and operation == "save"):  # a stream needs its cursor
+                raise given_up
+            # A stream needs its cursor, so only the end leaves a load undone.
+            if self._retries.woken and (operation == "save" or self._over):
                 return
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from resilient_sse._drivers.batches import SyncBatches
 from resilient_sse._drivers.options import HTTPClient
@@ -26,24 +26,24 @@ from resilient_sse._http.client import default_client
 from resilient_sse._http.request import Requests, lift_timeouts, set_read_timeout
 from resilient_sse._http.response import headers_of
 from resilient_sse._http.slot import slot_of
-from resilient_sse._session.session import Do
+from resilient_sse._session.session import Do, Over
 from resilient_sse._values.failure import Attempt, Retry
 from resilient_sse._values.frames import forget_locals
-from resilient_sse.lifecycle import GapDetected
+from resilient_sse.lifecycle import ConnectionState, GapDetected
 from resilient_sse.transports._threads.interrupt import InterruptHandle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
+    from resilient_sse._session.session import Step
     from resilient_sse._values.event import ServerSentEvent
     from resilient_sse._values.http_messages import HTTPResponse
 
 __all__ = ["SyncReconnectingEventSource"]
 
 _CLEAN_UP_SECONDS: Final = 10.0  # how long closing a connection and a client may take
-T = TypeVar("T")
 
 
 class SyncReconnectingEventSource(Source[HTTPClient]):
@@ -57,22 +57,21 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         self._check_client("__enter__", "it takes a blocking one, such as httpx.Client")
         if not self._entered:
             self._pulling = threading.Lock()
-            self._interrupt_handle = InterruptHandle(lambda: self._session.interrupted)
-            name, session = type(self).__name__, self._session
-            self._saver = SyncSaver(self._settings, self._saving, name, self._lock, session.report)
-            self._retries = SyncRetries(
-                f"{name}.connect", session.url, session.report, lambda: session.interrupted
-            )
+            name, report = type(self).__name__, self._hooks.report
+            self._interrupt_handle = InterruptHandle(self._is_interrupted)
+            self._saver = SyncSaver(self._settings, self._saving, name, self._lock, report)
+            shown = self._settings.shown_url
+            self._retries = SyncRetries(f"{name}.connect", shown, report, self._is_interrupted)
         self._enter()
         try:
             self._saver.load()
         except BaseException:  # then the block is not entered, and so never left
-            self._session.close("closed", self._now())
+            self._session.close(self._now())
             raise
         if self._client is None:
             self._client = default_client()
         self._slot = slot_of(self._client, own=self._own_client)
-        self._requests = Requests(self._client, self._settings)
+        self._requests = Requests(self._client, self._settings, self._hooks.inject_headers)
         return self
 
     def __exit__(
@@ -104,10 +103,10 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
                 pass
         if self._quick is not None and (event := self._quick()) is not None:
             return event
-        event = self._pull(self._session.take)
-        if event is None:
+        events = self._pull(1)
+        if not events:
             raise StopIteration
-        return event
+        return events[0]
 
     def batches(self) -> SyncBatches:
         """Iterate lists of the events that came in together, for high-volume consumers.
@@ -116,7 +115,7 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         before. It raises what iterating the source raises.
         """
         self._check_inside("with")
-        return SyncBatches(self._pull, self._session.take_batch)
+        return SyncBatches(self._pull)
 
     def close(self) -> None:
         """Close for good, from any thread; the iteration ends normally.
@@ -128,15 +127,13 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         if self._forked:
             return
         if not self._entered:
-            self._session.close("closed", self._now())
+            self._session.close(self._now())
             return
         self._stop()
         self._clean_up(wait=False)
 
     def _stop(self) -> None:
-        with self._session.deciding:  # hooks hear of it once nobody waits any more
-            self._session.close("closed", self._now())
-            self._interrupt()
+        self._session.close(self._now(), wake=self._interrupt)
 
     def _clean_up(self, *, wait: bool) -> None:
         if self._pulling.acquire(blocking=wait):  # else the thread that pulls cleans up
@@ -162,12 +159,10 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
 
     def _fail(self, error: Exception) -> None:
         """End the source with an error, from any thread; the next pull raises it."""
-        with self._session.deciding:
-            self._session.fail(error, self._now())
-            self._interrupt()
+        self._session.close(self._now(), error=error, wake=self._interrupt)
 
     def _interrupt(self) -> None:
-        self._saver.wake()
+        self._saver.wake(over=self._is_over())
         self._retries.wake()
         self._interrupt_handle.interrupt()
 
@@ -181,112 +176,110 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         self._check_process()
         if not self._entered:
             self._check_inside("with")
-        self._saver.ack(event)
-        # A save under way is not waited for: a hook may acknowledge, too. It goes on with this.
-        if self._left:  # nobody else will begin one
+        is_due = self._saver.ack(event)
+        # Once the block is left nobody else begins a save. One that is under way is not waited for:
+        # a hook may acknowledge, too. It goes on with this.
+        if is_due or self._left:
             self._saver.save(wait=False)
-        else:
-            self._saver.save_if_due(wait=False)
 
     # -- Pulling: I/O until there is something to hand out -------------------------------------
 
-    def _pull(self, take: Callable[[float], T | None]) -> T | None:
-        """Return the next thing to hand out; None at the end of the stream."""
+    def _is_interrupted(self) -> bool:
+        return self._session.interrupted
+
+    def _is_over(self) -> bool:
+        return self._session.state is ConnectionState.CLOSED
+
+    def _pull(self, most: int | None) -> list[ServerSentEvent]:
+        """Return the next events, at most so many if that is said; none at the end."""
         if not self._inside:
             self._check_inside("with")
         session, plain = self._session, self._plain
         free = self._pulling.acquire(False)  # noqa: FBT003 - with a keyword it takes twice as long
         # After the end it is held by whoever cleans up, which takes a moment.
-        if not (free or (session.finished and self._pulling.acquire(timeout=_CLEAN_UP_SECONDS))):
+        if not (free or (self._is_over() and self._pulling.acquire(timeout=_CLEAN_UP_SECONDS))):
             raise busy()
         try:
             while True:
                 if not plain:
                     self._acknowledge()
                 if (self._ready or self._behind_comments or not plain) and (
-                    due := take(self._now())
+                    events := self._take(most)
                 ):
-                    return due
-                if session.finished:
-                    self._end()
-                    return None
+                    return events
                 chunks = self._chunks
-                if plain and chunks is not None and not session.reconnect_requested:
+                if plain and chunks is not None and not session.interrupted:
                     self._read(chunks)
-                else:
-                    self._step()
+                    continue
+                step = session.step(self._now(), is_certain)
+                if isinstance(step, Over):
+                    self._end(step)
+                    return []
+                self._do(step)
         finally:
             self._pulling.release()
 
-    def _end(self) -> None:
-        """Clean up, and raise what the source ended with, once."""
-        self._finish()
-        if self._saving.owed:
+    def _end(self, over: Over) -> None:
+        """Raise what the source ended with."""
+        if over.save:
             self._saver.save(patient=True)
-        outcome = self._session.outcome()
-        if outcome is not None:
-            raise outcome
+        if over.error is not None:
+            raise over.error
 
     def _acknowledge(self) -> None:
         with self._lock:
-            self._saving.acknowledge()
-        try:
-            self._saver.save_if_due()
-        except Exception as error:  # noqa: BLE001 - a lost cursor is the consumer's to see
-            self._session.fail(error, self._now())
+            is_due = self._saving.ack(None, self._now())
+        if is_due:
+            self._save()
 
-    def _make_room(self) -> None:
+    def _save(self, *, patient: bool = False) -> None:
         try:
-            self._saver.make_room()
+            self._saver.save(patient=patient)
         except Exception as error:  # noqa: BLE001 - a lost cursor is the consumer's to see
-            self._session.fail(error, self._now())
+            self._session.close(self._now(), error=error)
 
-    def _step(self) -> None:
+    def _await_ack(self) -> None:
+        self._saver.await_ack()
+
+    def _do(self, step: Step) -> None:
         """Do what the session says is next."""
-        step = self._session.step(self._now(), is_certain)
-        if step is Do.READ and self._chunks is not None:
-            self._read(self._chunks)
-        elif step is Do.MAKE_ROOM:
-            self._make_room()
-        elif isinstance(step, Attempt):
-            self._connect(step)
-        elif isinstance(step, Retry):
-            self._wait(step)
-        elif isinstance(step, GapDetected):
-            self._recover(step)
-        else:
-            self._drop()
+        match step:
+            case Do.READ if self._chunks is not None:
+                self._read(self._chunks)
+            case Do.AWAIT_ACK:
+                self._await_ack()
+            case Do.SAVE:
+                self._save(patient=True)
+            case Do.CLEAN_UP:
+                self._finish()
+            case Attempt():
+                self._connect(step)
+            case Retry():
+                self._wait(step)
+            case GapDetected():
+                self._recover(step)
+            case _:
+                self._drop()
 
     def _read(self, chunks: Iterator[bytes]) -> None:
-        error: Exception | None
         try:
-            chunk = chunks.__next__()
-        except StopIteration:
-            self._slot.ended()
-            error = self._session.ended(self._now())
-            if error is None:
-                return
-        except Exception as exc:  # noqa: BLE001 - the session knows which are failures
-            error = exc
+            try:
+                chunk: bytes | None = chunks.__next__()
+            except StopIteration:
+                self._slot.ended()
+                chunk = None
+            if self._session.received(chunk, self._now()) and self._retries.begun:
+                self._retries.over()
+        except Exception as error:  # noqa: BLE001 - the session knows which are failures
+            self._drop(error)
         except BaseException:  # KeyboardInterrupt, which breaks the connection
             self._drop()
             raise
-        else:
-            try:
-                self._session.received(chunk, self._now())
-            except Exception as exc:  # noqa: BLE001 - likewise
-                error = exc
-            else:
-                if self._retries.begun and self._session.progressed(self._now()):
-                    self._retries.over()
-                return
-        self._drop(error)
 
     def _wait(self, retry: Retry) -> None:
-        if not self._retries.wait(retry):
-            self._session.give_up(self._now())
-        elif not self._retries.woken:  # what woke it comes first, or the rest of the wait
-            self._session.waited()
+        again = self._retries.wait(retry)
+        if not (again and self._retries.woken):  # what woke it comes first, or the rest of the wait
+            self._session.waited(self._now(), again=again)
 
     def _recover(self, gap: GapDetected) -> None:
         """Have the program's function put right what a gap left out."""

@@ -10,7 +10,7 @@ from resilient_sse._values.header import encode_last_event_id
 from resilient_sse._values.library import PYTHON, library_of, own_library_of, parsed_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
     from typing import TypeGuard
 
     from resilient_sse._session.dialect import Dialect
@@ -56,6 +56,7 @@ class Requests:
     Args:
         client: Builds them.
         settings: What is asked for.
+        inject_headers: Has hooks that trace add to the headers of each.
 
     Attributes:
         client: The client.
@@ -63,9 +64,15 @@ class Requests:
         as_asked: Whether what the client builds goes where the source wants it to go.
     """
 
-    def __init__(self, client: Any, settings: Settings) -> None:  # noqa: ANN401 - the client's own
+    def __init__(
+        self,
+        client: Any,  # noqa: ANN401 - the client's own
+        settings: Settings,
+        inject_headers: Callable[[MutableMapping[str, str]], None],
+    ) -> None:
         self.client = client
         self.settings = settings
+        self._inject_headers = inject_headers
         self._cursor_name = cursor_header(settings.dialect)
         alike = type(client).__module__.partition(".")[0] in _BUILD_ALIKE
         self.as_asked = alike and "build_request" not in vars(client)
@@ -82,6 +89,11 @@ class Requests:
             cursor: What to resume from.
             extensions: By which a transport learns more of the request.
         """
+        request = self._made(cursor, extensions)
+        self._inject_headers(request.headers)
+        return request
+
+    def _made(self, cursor: str, extensions: Mapping[str, Any]) -> HTTPRequest:
         first, self._first = self._first, False
         if first or not self._copies or len(self.client.cookies.jar):
             built = build_request(self.client, self.settings, cursor)

@@ -29,11 +29,20 @@ class Connection:
         beginning: The first 500 bytes of the body; None once there was an event.
     """
 
-    __slots__ = ("beginning", "comments", "decoder", "opened_at", "progress", "totals")
+    __slots__ = (
+        "_reset_after",
+        "beginning",
+        "comments",
+        "decoder",
+        "opened_at",
+        "progress",
+        "totals",
+    )
 
     def __init__(
         self, settings: Settings, delivery: Delivery, now: float, *, listens: bool
     ) -> None:
+        self._reset_after = settings.reset_after
         self.opened_at = now
         self.totals = ConnectionTotals()
         self.progress = False
@@ -86,9 +95,9 @@ class Connection:
         heard.clear()
         return comments
 
-    def made_progress(self, now: float, reset_after: float) -> bool:
+    def made_progress(self, now: float) -> bool:
         """Say whether an event was progress, or the connection has been open for long."""
-        return self.progress or now - self.opened_at >= reset_after
+        return self.progress or now - self.opened_at >= self._reset_after
 
     @property
     def server_retry(self) -> float | None:
@@ -96,14 +105,6 @@ class Connection:
         retry = self.decoder.retry
         # Beyond that a float overflows, and nobody waits for thirty thousand years.
         return None if retry is None else min(retry, 10**15) / 1000
-
-    def kept_back(self) -> Exception | None:
-        """Return an error that the decoder kept back until the events before it were delivered."""
-        try:
-            self.decode(b"")
-        except (EventTooLarge, CallbackFailed) as error:
-            return error
-        return None
 
     def ended(self) -> StreamEnded:
         """Say how the body ended."""

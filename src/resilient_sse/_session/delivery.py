@@ -208,10 +208,12 @@ class Delivery:
         delivered = len(self._batch) - len(self.queue)
         return self._batch[delivered - 1].id if delivered else self._before_batch
 
-    def pop_all(self) -> list[ServerSentEvent]:
-        """Hand out all that may be handed out, where no rule applies to it."""
-        events = self.queue[::-1]
-        self.queue.clear()
+    def pop(self, most: int | None) -> list[ServerSentEvent]:
+        """Hand out at most so many events, where no rule applies to them; None: any number."""
+        first = 0 if most is None else max(0, len(self.queue) - most)
+        events = self.queue[first:]
+        del self.queue[first:]
+        events.reverse()
         return events
 
     def take(self, rules: Rules, looked: Looked) -> list[ServerSentEvent]:

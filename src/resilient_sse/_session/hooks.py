@@ -7,10 +7,11 @@ closes the source. One thread tells at a time, so that every hook hears everythi
 
 from __future__ import annotations
 
+import itertools
 import logging
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from resilient_sse._session.checks import check_instance, is_coroutine_function
 from resilient_sse._values.header import TOKEN, sendable
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from resilient_sse._session.settings import Settings
     from resilient_sse.lifecycle import Hook, LifecycleEvent, SourceEvent
 
 E = TypeVar("E", bound="SourceEvent")
+_source_ids: Final = itertools.count(1)
 
 
 class Teller:
@@ -164,6 +167,12 @@ class Hooks(Teller):
     def comment(self, text: str) -> None:
         """Tell of a comment in the stream."""
         self.emit(Comment, text=text)
+
+
+def hooks_of(settings: Settings, lock: AbstractContextManager[Any]) -> Hooks:
+    """Make the hooks of a source, which gets its number by it."""
+    number = next(_source_ids)
+    return Hooks(settings.hooks, url=settings.shown_url, source_id=number, lock=lock)
 
 
 class Deciding:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from resilient_sse._session.settings import Settings
     from resilient_sse._session.store_outage import Operation
     from resilient_sse._values.event import ServerSentEvent
-    from resilient_sse.errors import CursorError
 
 LAST_SAVE_SECONDS: Final = 2.0  # what leaving the block may cost if the store hangs
 
@@ -51,33 +50,31 @@ class Saving:
         self._saved_after = self._saving_after = 0  # so many deliveries
         self._over = self._owed = False
 
-    @property
-    def key(self) -> str:
-        """The key in the store, fit to be shown."""
-        return self._outage.shown_key
-
     # -- Acknowledgement -----------------------------------------------------------------------
 
-    def ack(self, event: ServerSentEvent) -> None:
+    def ack(self, event: ServerSentEvent | None, now: float) -> bool:
         """Note that the consumer is done with an event.
+
+        Args:
+            event: Which; None if it asks for more, which acknowledges what it got.
+            now: The time.
+
+        Returns:
+            Whether the store is to be given a cursor, and is not left alone for now.
 
         Raises:
             ValueError: If it was not delivered, or is acknowledged already.
         """
-        if self._acks is not None:
+        if self._acks is None:
+            return False
+        if event is not None:
             self._acks.ack(event)
-
-    def acknowledge(self) -> None:
-        """Note that the consumer asks for more, which acknowledges what it got."""
-        if self._acks is not None and self._settings.auto_ack:
+        elif self._settings.auto_ack:
             self._acks.ack_all()
-
-    # -- What is to be done --------------------------------------------------------------------
-
-    def is_due(self, now: float) -> bool:
-        """Say whether the store is to be given a cursor, and is not left alone for now."""
         waits = self._over or now < self._outage.paused_until
         return not waits and self._unsaved() is not None
+
+    # -- What is to be done --------------------------------------------------------------------
 
     @property
     def room(self) -> int | None:
@@ -109,16 +106,6 @@ class Saving:
             owed: Whether the last cursor is saved before the consumer hears of the end.
         """
         self._over, self._owed = True, owed
-
-    @property
-    def is_abandoned(self) -> bool:
-        """Whether the stream ended in a way after which nothing waits for the store."""
-        return self._over and not self._owed
-
-    @property
-    def behind(self) -> str | None:
-        """The cursor that the store lacks; None if it is up to date."""
-        return self._unsaved()
 
     def _unsaved(self) -> str | None:
         """Return the cursor that the store lacks, unless it could not be resumed from."""
@@ -162,7 +149,7 @@ class Saving:
 
     def failed(
         self, operation: Operation, error: Exception, cursor: str, now: float, *, patient: bool
-    ) -> Retry | None:
+    ) -> tuple[Retry, Exception] | None:
         """Decide about a failure of the store.
 
         Args:
@@ -174,7 +161,8 @@ class Saving:
                 it is left alone for the time being, and events flow on.
 
         Returns:
-            How long to wait before it is tried again; None if it is left alone.
+            How long to wait before it is tried again, and what the consumer gets if it is not; None
+            if it is left alone, as it also is once the stream is over and owes it nothing.
 
         Raises:
             CursorError: If it is not tried again.
@@ -187,13 +175,10 @@ class Saving:
             raise presentable(raised) from raised.__cause__
         if not self._over:
             self._outage.tell(operation, failure, delay)
+        given_up = self._outage.given_up(operation, error)
         if delay is None:
-            raise self._outage.given_up(operation, error)
-        if not patient:
+            raise given_up
+        if not patient or (self._over and not self._owed):
             self._outage.paused_until = now + delay
             return None
-        return Retry(error, failure.attempt, delay)
-
-    def given_up(self, operation: Operation, error: Exception) -> CursorError:
-        """Return what the consumer gets for a failure that is not retried."""
-        return self._outage.given_up(operation, error)
+        return Retry(error, failure.attempt, delay), given_up

@@ -4,12 +4,16 @@ The session does no I/O, reads no clock and starts nothing. A driver (`async_sou
 `sync_source`) does the I/O, tells the session what happened and when, and does what it says.
 Time is an argument: any clock that only goes forward, in seconds.
 
+A driver asks `take` for events and, where it has none, `step` for what to do, which it does and
+tells of: `requested` and `connected`, `received`, `lost`, `waited`, `recovered`. What others want
+of the source it passes on: `request_reconnect` and `close`.
+
 Its parts: the open `connection`, the `delivery` of what came over it, the `saving` of the cursor
 into its store, the `outage` under way, and the rule about `gaps`.
 
     CONNECTING --connected--> OPEN --lost, retry--> WAITING --begin_attempt--> CONNECTING
         |                                             ^
-        '-------------------lost, retry---------------'   any state --close, fail--> CLOSED
+        '-------------------lost, retry---------------'   any state --close--> CLOSED
 
 The words: an *event* is what the decoder dispatched; the *cursor* is the last event id in force, or
 the dialect's position; an *outage* lasts from the moment a healthy stream fails (or the first
@@ -34,16 +38,15 @@ The rules:
   cursor to resume from: events may then come twice, but none is lost.
 - Hooks hear of everything in the order that `lifecycle` states; after `Closed`, of nothing. They
   hear of a comment when the events in front of it are handed out.
-- What a deciding callback raises, what a lease or a store loses, a gap that is not gone on from:
-  each ends the source in one way, `fail` or `give_up`, and the next pull raises it.
+- What a deciding callback raises, what a lease or a store loses, a policy that gives up, a gap that
+  is not gone on from: each closes the source in the same way, and the next pull raises it.
 - No function of the program's runs while the lock is held.
 """
 
 from __future__ import annotations
 
-import itertools
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from resilient_sse._decoding.comments import pieces
 from resilient_sse._session.connection import Connection
@@ -51,20 +54,11 @@ from resilient_sse._session.delay import checked
 from resilient_sse._session.delivery import Delivery
 from resilient_sse._session.dialect import Verdict
 from resilient_sse._session.gaps import Gaps
-from resilient_sse._session.hooks import Hooks
 from resilient_sse._session.outage import Outage
 from resilient_sse._session.saving import Saving
 from resilient_sse._values.callbacks import CallbackFailed, presentable
 from resilient_sse._values.failure import Attempt, Failure, FailureKind, Retry
-from resilient_sse._values.redact import redact_url
-from resilient_sse.errors import (
-    EventFailure,
-    EventTooLarge,
-    GapError,
-    GiveUpError,
-    StreamEnded,
-    of_library,
-)
+from resilient_sse.errors import EventFailure, GapError, GiveUpError, of_library
 from resilient_sse.lifecycle import (
     Closed,
     Connected,
@@ -76,11 +70,12 @@ from resilient_sse.lifecycle import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from typing import Protocol
 
     from resilient_sse._session.delivery import Run
+    from resilient_sse._session.hooks import Hooks
     from resilient_sse._session.rules import Looked, Rules
     from resilient_sse._session.settings import Settings
     from resilient_sse._values.event import ServerSentEvent
@@ -98,7 +93,6 @@ _NO_CONTENT: Final = 204  # WHATWG HTML 9.2.1: how a server tells a client to st
 # Ends of the stream, not of the program's interest in it.
 _ENDS: Final = frozenset({"until", "no content", "finished"})
 T = TypeVar("T")
-_source_ids: Final = itertools.count(1)
 
 
 class Do(Enum):
@@ -108,12 +102,36 @@ class Do(Enum):
     """Read from the open connection."""
     DROP = "drop"
     """Drop the open connection, before anything else is read."""
-    MAKE_ROOM = "make room"
+    AWAIT_ACK = "await ack"
+    """Wait for an acknowledgement; until then nothing more may be handed out."""
+    SAVE = "save"
     """Have the saved cursor catch up; until then nothing more may be handed out."""
+    CLEAN_UP = "clean up"
+    """Let go of everything, as the source is over; asked for once."""
 
 
-Step: TypeAlias = "Do | Retry | GapDetected | Attempt | None"
-"""What is next: that, a wait, a gap to put right, an attempt to make; None: ask again."""
+class Over(NamedTuple):
+    """What is to be done about the end, when all is cleaned up."""
+
+    error: Exception | None
+    """What the consumer is to get instead of a normal end, once."""
+    save: bool
+    """Whether the last cursor is to be saved before the consumer hears of the end."""
+
+
+Step: TypeAlias = "Do | Retry | GapDetected | Attempt | Over"
+"""What is next: that, a wait, a gap to put right, an attempt to make, or nothing."""
+
+
+class Shortcuts(NamedTuple):
+    """Ways by which a driver gets at an event without asking `Session.take`."""
+
+    queue: list[ServerSentEvent] | None
+    """What may be handed out, the next event last; None if a rule applies to each event."""
+    quick: Callable[[], ServerSentEvent | None] | None
+    """`Session.quick`, if it is to be asked first: events are looked at, and that is all."""
+    waiting: list[Run]
+    """What waits until hooks have heard the comments in front of it; only `take` knows how."""
 
 
 class Session:
@@ -121,36 +139,38 @@ class Session:
 
     Args:
         settings: What the source was given.
-        lock: Reentrant; held while a decision is made, and never while a function of the program's
-            runs.
+        hooks: The source's.
+        lock: Theirs. Reentrant; held while a decision is made, and never while a function of the
+            program's runs.
 
     Attributes:
+        state: What the source is doing.
         finished: Whether nothing more will come.
-        reconnect_requested: Whether the connection or the wait is to be dropped.
+        interrupted: Whether this side wants the I/O under way to end, so that its errors say
+            nothing: nothing more will come, or the connection or the wait is to be dropped.
+        saving: The part that the cursor store has to do with.
     """
 
-    def __init__(self, settings: Settings, lock: Lock) -> None:
+    def __init__(self, settings: Settings, hooks: Hooks, lock: Lock) -> None:
         self._settings = settings
-        self.source_id = next(_source_ids)
-        self.url = redact_url(settings.url)
         self.state = ConnectionState.CONNECTING
-        self.finished = False
+        self.finished = self.interrupted = False
         self._lock = lock
-        self._hooks = Hooks(settings.hooks, url=self.url, source_id=self.source_id, lock=lock)
-        self.deciding = self._hooks.deciding
+        self._hooks = hooks
+        self._deciding = hooks.deciding
         self._delivery = Delivery(settings)
-        self.saving = Saving(settings, self._delivery, self._hooks)
-        self._gaps = Gaps(settings, self._hooks)
+        self.saving = Saving(settings, self._delivery, hooks)
+        self._gaps = Gaps(settings, hooks)
         self._outage = Outage(settings)
         self._connection: Connection | None = None
         self._attempt = Attempt(0, None, "")
         self._sent_cursor = ""  # that the attempt asks to resume from, if the dialect can
         self._attempt_began = 0.0
         self._outcome: Exception | None = None  # what the consumer gets at the end
+        self._cleaned_up = False
         self._scheduled: tuple[Failure, float] | None = None  # what hooks have yet to hear
         self._retry_at: float | None = None  # when the wait that was decided on is over
         self._waited = False
-        self.reconnect_requested = False
         self._halted: Looked | None = None  # what is to be done before the next event
         self._broken_by: Exception | None = None  # why the open connection is to be dropped
         self._body_over = False  # whether the body has ended, and its end is still to be acted on
@@ -158,45 +178,33 @@ class Session:
     # -- Delivery ------------------------------------------------------------------------------
 
     @property
-    def ready(self) -> list[ServerSentEvent] | None:
-        """The queue, the next event last, if a driver may take from it without asking.
-
-        None if a rule applies to each event, so that only `take` may hand them out.
-        """
-        return self._delivery.queue if self._delivery.rules is None else None
-
-    @property
-    def quickly(self) -> Callable[[], ServerSentEvent | None] | None:
-        """`quick`, if it is to be asked first: events are looked at, and that is all."""
-        rules = self._delivery.rules
-        return self.quick if rules is not None and rules.may_be_quick else None
-
-    @property
-    def behind_comments(self) -> list[Run]:
-        """What waits until hooks have heard the comments in front of it; only `take` knows how."""
-        return self._delivery.waiting
-
-    def report(self, teller: object, error: Exception) -> None:
-        """Log, once, that something that tells about the stream raised."""
-        self._hooks.report(teller, error)
+    def shortcuts(self) -> Shortcuts:
+        """How to get at an event without asking `take`; for as long as there is this session."""
+        delivery, rules = self._delivery, self._delivery.rules
+        return Shortcuts(
+            queue=delivery.queue if rules is None else None,
+            quick=self.quick if rules is not None and rules.may_be_quick else None,
+            waiting=delivery.waiting,
+        )
 
     @property
     def last_event_id(self) -> str:
         """The cursor after the event delivered last."""
         return self._delivery.last_event_id
 
-    def take(self, now: float) -> ServerSentEvent | None:
-        """Hand out the next event; None if the driver has to do something first."""
+    def take(self, now: float, most: int | None) -> list[ServerSentEvent]:
+        """Hand out the next events; none if the driver has to do something first.
+
+        Args:
+            now: The time.
+            most: How many at most; None for all that came in together.
+        """
         delivery = self._delivery
         if delivery.rules is not None:
-            events = self._take(delivery.rules, now, most=1)
-            return events[0] if events else None
-        if not delivery.queue:
-            self._go_on_behind_comments()
-        try:
-            return delivery.queue.pop()
-        except IndexError:  # there is none; perhaps another thread closed the source
-            return None
+            return self._take(delivery.rules, now, most)
+        self._go_on_behind_comments(join=most is None)
+        with self._lock:  # another thread may close the source
+            return delivery.pop(most)
 
     def quick(self) -> ServerSentEvent | None:
         """Hand out the next event if looking at it is all there is to do; None: `take` has to."""
@@ -220,15 +228,7 @@ class Session:
             delivery.settle(rules)
         return event
 
-    def take_batch(self, now: float) -> list[ServerSentEvent]:
-        """Hand out the events that came in together and are not delivered yet."""
-        delivery = self._delivery
-        if delivery.rules is not None:
-            return self._take(delivery.rules, now, most=None)
-        self._go_on_behind_comments(join=True)
-        return delivery.pop_all()
-
-    def _go_on_behind_comments(self, *, join: bool = False) -> None:
+    def _go_on_behind_comments(self, *, join: bool) -> None:
         """Tell of the comments in front of the next events, now that those before are out.
 
         Args:
@@ -245,7 +245,7 @@ class Session:
                 with self._lock:
                     delivery.join()
 
-    def _take(self, rules: Rules, now: float, *, most: int | None) -> list[ServerSentEvent]:
+    def _take(self, rules: Rules, now: float, most: int | None) -> list[ServerSentEvent]:
         """Hand out at most so many events, each of them looked at first."""
         while not self._acts_on_halt(now):
             self._go_on_behind_comments(join=most is None)
@@ -278,9 +278,9 @@ class Session:
         if halted is None or halted.event is None:
             return False
         if halted.error is not None:
-            self.fail(halted.error, now)
+            self.close(now, error=halted.error)
         elif halted.verdict is Verdict.LAST:
-            self.close("until", now)
+            self._end("until", now)
         elif halted.verdict is Verdict.FAILURE:
             self._broken_by = EventFailure(halted.event)
         else:
@@ -293,14 +293,14 @@ class Session:
         if not self._body_over or connection is None or self.finished:
             return
         if self._settings.dialect.end == "finished":
-            self.close("finished", now)
+            self._end("finished", now)
         else:
             self._broken_by = connection.ended()
 
     def _gap(self, event: ServerSentEvent, now: float) -> bool:
         """Act on an event that is a gap; return whether the connection is over."""
         cursor, gaps = self._delivery.cursor, self._gaps
-        if self.progressed(now):
+        if self._connection is not None and self._connection.made_progress(now):
             gaps.repeated = False
         repeated = gaps.detected("event", cursor, event=event)
         if gaps.gives_up:
@@ -311,7 +311,7 @@ class Session:
         return gaps.gives_up or gaps.has_function
 
     def _give_up_at(self, gap: GapError, now: float) -> None:
-        with self.deciding:
+        with self._deciding:
             cursor = self.last_event_id
             of_library(gap, self._settings.library).request = self._outage.request
             failure = Failure(error=gap, kind=FailureKind.GAP, last_event_id=cursor)
@@ -322,7 +322,7 @@ class Session:
     # -- What is next --------------------------------------------------------------------------
 
     def step(self, now: float, is_certain: Callable[[], bool]) -> Step:
-        """Say what to do next, as there is nothing to hand out and the source is not over.
+        """Say what to do next, as there is nothing to hand out.
 
         Args:
             now: The time.
@@ -330,13 +330,18 @@ class Session:
                 it.
         """
         if self._delivery.acks is not None and self.saving.full:
-            return Do.MAKE_ROOM
+            with self._lock:  # other threads may acknowledge
+                return Do.AWAIT_ACK if self.saving.awaits_ack else Do.SAVE
         if self._connection is not None:
             return Do.DROP if self.must_drop else Do.READ
+        return self._without_connection(now, is_certain) or self._over()
+
+    def _without_connection(self, now: float, is_certain: Callable[[], bool]) -> Step | None:
+        """Say what leads to the next connection; None if there is to be none."""
         if self.must_wait:
             return self.retry(now, certain=is_certain())
         if self._waited:
-            with self.deciding:  # while it is still waiting, as hooks may see
+            with self._deciding:  # while it is still waiting, as hooks may see
                 self._tell_of_retry()
         gap = self._gaps.open
         if gap is None or self.finished:  # a hook may have closed it
@@ -344,18 +349,37 @@ class Session:
         self._outage.nothing_sent()  # what fails now is no answer to a request
         return gap
 
-    def waited(self) -> None:
-        """Note that the wait is over, so that what it was for is due."""
-        self._waited = True
+    def _over(self) -> Step:
+        """Say what is left to do, now that nothing more will come."""
+        if not self._cleaned_up:
+            self._cleaned_up = True
+            return Do.CLEAN_UP
+        outcome, self._outcome = self._outcome, None
+        return Over(outcome, self.saving.owed)
+
+    def waited(self, now: float, *, again: bool) -> None:
+        """Note that the wait is over.
+
+        Args:
+            now: The time.
+            again: Whether what it was for is to be tried; if not, the source ends with a
+                `GiveUpError`.
+        """
+        if again:
+            self._waited = True
+            return
+        with self._deciding:
+            if not self.finished:
+                self._give_up(tuple(self._outage.failures), now)
 
     # -- An attempt ----------------------------------------------------------------------------
 
     def begin_attempt(self, now: float) -> Attempt | None:
         """Begin one try at opening a connection; None if the source is closed."""
-        with self.deciding:
+        with self._deciding:
             if self.finished:
                 return None
-            self.reconnect_requested = False
+            self.interrupted = False
             outage, cursor = self._outage, self._delivery.resumable
             attempt = self._attempt = Attempt(outage.count + 1, outage.current, cursor)
             self._sent_cursor = cursor if self._settings.dialect.resume is not None else ""
@@ -372,10 +396,6 @@ class Session:
             )
         return self._unless_over(attempt)
 
-    def inject_headers(self, headers: MutableMapping[str, str]) -> None:
-        """Have hooks that trace add to the headers of the attempt's request."""
-        self._hooks.inject_headers(headers)
-
     def requested(self, request: HTTPRequest) -> None:
         """Note the request that goes out now, the first of an attempt or one after a redirect."""
         outage = self._outage
@@ -391,14 +411,14 @@ class Session:
             said with a 204 that there is no more to come, or the source was closed meanwhile.
         """
         if status_code == _NO_CONTENT and status_code not in self._settings.dialect.statuses:
-            self.close("no content", now)
+            self._end("no content", now)
             return False
         try:
             connection = Connection(self._settings, self._delivery, now, listens=bool(self._hooks))
         except Exception as error:  # noqa: BLE001 - what a decoder raises is its own affair
-            self.fail(error, now)
+            self.close(now, error=error)
             return False
-        with self.deciding:
+        with self._deciding:
             if self.finished:  # perhaps from another thread, meanwhile
                 return False
             self._connection = connection
@@ -418,20 +438,36 @@ class Session:
 
     # -- An open connection --------------------------------------------------------------------
 
-    def received(self, chunk: bytes, now: float) -> None:
+    def received(self, chunk: bytes | None, now: float) -> bool:
         """Decode the next bytes of the open connection into the queue, which is empty.
+
+        Args:
+            chunk: The bytes; None if the body has come to a clean end.
+            now: The time.
+
+        Returns:
+            Whether the connection has ended the outage before it.
 
         Raises:
             EventTooLarge: If an event passes ``max_event_size``.
             CallbackFailed: If the decoder raises anything else.
+            StreamEnded: If the end is a failure, and nothing is to be handed out before it.
         """
         connection = self._connection
         if connection is None:  # closed from another thread while this one was reading
-            return
-        connection.totals.bytes += len(chunk)
-        if connection.comments is None:
+            return False
+        if chunk is None:
+            self._ended(connection, now)
+        elif connection.comments is None:
+            connection.totals.bytes += len(chunk)
             self._decoded(connection, connection.decode(chunk), now)
-            return
+        else:
+            connection.totals.bytes += len(chunk)
+            self._decode_in_pieces(connection, chunk, now)
+        return connection.progress or connection.made_progress(now)
+
+    def _decode_in_pieces(self, connection: Connection, chunk: bytes, now: float) -> None:
+        """Decode bytes of which hooks are to hear the comments, in between."""
         for piece in pieces(chunk):
             events: list[ServerSentEvent] = []
             try:
@@ -465,46 +501,31 @@ class Session:
         if rules is None or not rules.tell_progress:
             connection.progress = True
 
-    def ended(self, now: float) -> Exception | None:
-        """Say why there is nothing more to read; None if that is no failure, or not yet.
+    def _ended(self, connection: Connection, now: float) -> None:
+        """Act on a clean end, which is no failure, or not yet, or one that this raises.
 
-        What a clean end leaves unfinished is to be handed out first, where the dialect says so.
+        What it leaves unfinished is to be handed out first, where the dialect says so.
         """
-        connection, dialect = self._connection, self._settings.dialect
-        if connection is None:  # another thread closed
-            return StreamEnded()
-        if (error := connection.kept_back()) is not None:
-            return error
+        dialect = self._settings.dialect
+        connection.decode(
+            b""
+        )  # which raises what was kept back until the events before it were out
         if dialect.flush:
-            try:
-                self._decoded(connection, connection.flush(), now, connection.take_comments())
-            except (EventTooLarge, CallbackFailed) as error:
-                return error
+            self._decoded(connection, connection.flush(), now, connection.take_comments())
             self._body_over = True
         elif dialect.end == "finished":
-            self.close("finished", now)
+            self._end("finished", now)
         else:
-            return connection.ended()
-        return None
-
-    def progressed(self, now: float) -> bool:
-        """Say whether the open connection has ended the outage before it."""
-        connection = self._connection
-        return connection is not None and connection.made_progress(now, self._settings.reset_after)
+            raise connection.ended() from None  # however the driver learned of it
 
     def request_reconnect(self) -> None:
         """Have the connection or the wait dropped, and a new connection opened at once."""
-        self.reconnect_requested = not self.finished
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether this side wants the I/O under way to end, so that its errors say nothing."""
-        return self.reconnect_requested or self.finished
+        self.interrupted = True
 
     @property
     def must_drop(self) -> bool:
         """Whether the open connection is to be dropped before anything else is read."""
-        asked = self.reconnect_requested or self._gaps.open or self._broken_by
+        asked = self.interrupted or self._gaps.open or self._broken_by
         return bool(asked) and self._connection is not None
 
     def lost(self, error: Exception | None, now: float) -> None:
@@ -516,14 +537,14 @@ class Session:
             error: Why; None if this side dropped it.
             now: The time.
         """
-        with self.deciding:
+        with self._deciding:
             connection, self._connection = self._connection, None
             broken_by, self._broken_by = self._broken_by, None
             if self.finished:
                 return
             if error is None:
                 error = broken_by
-            if self.reconnect_requested and connection is not None:
+            if self.interrupted and connection is not None:
                 error = None  # what broke is what this side broke
             progress = self._connection_over(connection, now)
             failure = None
@@ -534,13 +555,14 @@ class Session:
             if connection is not None:
                 self._tell_of_end(connection, failure, now)
             if error is not None and failure is None:
-                self.fail(error.error if isinstance(error, CallbackFailed) else error, now)
+                told = error.error if isinstance(error, CallbackFailed) else error
+                self.close(now, error=told)
 
     def _connection_over(self, connection: Connection | None, now: float) -> bool | None:
         """Take over what a connection leaves behind; return whether it made progress."""
         if connection is None:
             return None
-        progress = connection.made_progress(now, self._settings.reset_after)
+        progress = connection.made_progress(now)
         if progress:
             self._outage.end()
             self._gaps.repeated = self._gaps.open is not None
@@ -565,7 +587,7 @@ class Session:
     def must_wait(self) -> bool:
         """Whether a failure is to be decided about, or waited for, before the next attempt."""
         pending = self._outage.current is not None and not self._waited
-        return pending and not self.reconnect_requested
+        return pending and not self.interrupted
 
     def retry(self, now: float, *, certain: bool) -> Retry | None:
         """Decide about the failure, once; if the wait was cut short, it goes on.
@@ -586,9 +608,9 @@ class Session:
         try:
             failure, answer = self._asked(failure)
         except Exception as error:  # noqa: BLE001 - it is the consumer's to see
-            self.fail(error, now)
+            self.close(now, error=error)
             return None
-        with self.deciding:
+        with self._deciding:
             if self._unless_over(failure) is None:  # the policy may close, or another thread
                 return None
             delay = self._unless_unsafe(failure, answer)
@@ -631,16 +653,11 @@ class Session:
         if scheduled is not None:
             self._hooks.emit(RetryScheduled, failure=scheduled[0], delay=scheduled[1])
 
-    def give_up(self, now: float) -> None:
-        """End the source with a `GiveUpError`."""
-        with self.deciding:
-            if not self.finished:
-                self._give_up(tuple(self._outage.failures), now)
-
     def _give_up(self, failures: tuple[Failure, ...], now: float) -> None:
-        outcome = GiveUpError(failures=failures, url=self.url, last_event_id=self.last_event_id)
+        settings, cursor = self._settings, self.last_event_id
+        outcome = GiveUpError(failures=failures, url=settings.shown_url, last_event_id=cursor)
         outcome.__cause__ = failures[-1].error
-        of_library(outcome, self._settings.library)
+        of_library(outcome, settings.library)
         self._hooks.emit(GaveUp, failure=failures[-1], failures=failures)
         self._end("gave up", now, outcome)
 
@@ -653,13 +670,13 @@ class Session:
 
     def recovered(self, cursor: object, now: float) -> None:
         """Go on from the cursor that ``on_gap`` returned; "" asks from now."""
-        with self.deciding:
+        with self._deciding:
             if self.finished or self._gaps.open is None:
                 return
             try:
                 self._check_cursor(cursor)
             except (TypeError, ValueError) as error:
-                self.fail(error, now)
+                self.close(now, error=error)
                 return
             self._gaps.open = None
             self._delivery.resume_from(str(cursor))
@@ -674,16 +691,30 @@ class Session:
 
     # -- The end -------------------------------------------------------------------------------
 
-    def close(self, reason: str, now: float) -> None:
-        """End the source for good; what is not delivered yet is not delivered any more."""
-        self._end(reason, now, None)
+    def close(
+        self,
+        now: float,
+        *,
+        error: Exception | None = None,
+        wake: Callable[[], object] | None = None,
+    ) -> None:
+        """End the source for good; what is not delivered yet is not delivered any more.
 
-    def fail(self, error: Exception, now: float) -> None:
-        """End the source for good with an error that the next pull raises."""
-        self._end("failed", now, of_library(presentable(error), self._settings.library))
+        Args:
+            now: The time.
+            error: What the next pull raises; None if the iteration is to end normally.
+            wake: Wakes whoever waits, also if it is over already; hooks hear of the end after that.
+        """
+        with self._deciding:
+            if error is None:
+                self._end("closed", now)
+            else:
+                self._end("failed", now, of_library(presentable(error), self._settings.library))
+            if wake is not None:
+                wake()
 
-    def _end(self, reason: str, now: float, outcome: Exception | None) -> None:
-        with self.deciding:
+    def _end(self, reason: str, now: float, outcome: Exception | None = None) -> None:
+        with self._deciding:
             if self.finished:
                 return
             self._outcome = outcome
@@ -694,18 +725,14 @@ class Session:
             self.lost(None, now)
             self._outage.forget()
             self._attempt = Attempt(0, None, "")
-            self.state, self.finished = ConnectionState.CLOSED, True
+            self.state = ConnectionState.CLOSED
+            self.finished = self.interrupted = True
             self.saving.stream_over(owed=reason in _ENDS)
             self._hooks.emit(Closed, reason=reason)
 
     def _unless_over(self, what: T) -> T | None:
         """Return it, unless a hook that was told closed the source."""
         return None if self.finished else what
-
-    def outcome(self) -> Exception | None:
-        """Return what the consumer is to get at the end instead of a normal one, once."""
-        outcome, self._outcome = self._outcome, None
-        return outcome
 
 
 def _least(*counts: int | None) -> int | None:

@@ -120,6 +120,16 @@ class Settings:
             raise ValueError(msg)
 
     @property
+    def shown_url(self) -> str:
+        """The URL, fit to be shown."""
+        return redact_url(self.url)
+
+    @property
+    def shown_key(self) -> str:
+        """The key in the cursor store, fit to be shown: redacted if it is the URL."""
+        return self.shown_url if self.cursor_key == self.url else self.cursor_key
+
+    @property
     def looks_at_events(self) -> bool:
         """Whether some rule applies to single events, so that none is handed out unseen."""
         dialect = self.dialect

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from resilient_sse._session.delay import checked
 from resilient_sse._values.failure import Failure, FailureKind
 from resilient_sse._values.frames import forget_locals
-from resilient_sse._values.redact import quoted, redact_text, redact_url, repr_with_message
+from resilient_sse._values.redact import quoted, redact_text, repr_with_message
 from resilient_sse.errors import CursorError, of_library
 from resilient_sse.lifecycle import CursorStoreFailed
 from resilient_sse.policies import ExponentialBackoff
@@ -38,14 +38,11 @@ class StoreOutage:
 
     Attributes:
         paused_until: The time before which the store is left alone.
-        shown_key: The key in the store; redacted if it is the URL.
     """
 
     def __init__(self, settings: Settings, hooks: Hooks) -> None:
         self._settings = settings
         self._hooks = hooks
-        key, url = settings.cursor_key, settings.url
-        self.shown_key = redact_url(url) if key == url else key
         self.worked()
 
     def worked(self) -> None:
@@ -90,7 +87,7 @@ class StoreOutage:
             CursorStoreFailed,
             operation=operation,
             error=failure.error,
-            key=self.shown_key,
+            key=self._settings.shown_key,
             attempt=failure.attempt,
             delay=delay,
         )
@@ -99,12 +96,13 @@ class StoreOutage:
         """Return what the consumer gets for a failure that is not retried."""
         if isinstance(error, CursorError):  # the store's own, such as a lost lease
             return error
-        story = f"{quoted(self.shown_key)}: {redact_text(repr_with_message(error))}"
+        settings = self._settings
+        story = f"{quoted(settings.shown_key)}: {redact_text(repr_with_message(error))}"
         made = CursorError(
-            f"the cursor store could not {operation} {story}", key=self._settings.cursor_key
+            f"the cursor store could not {operation} {story}", key=settings.cursor_key
         )
         made.__cause__ = error
-        return of_library(made, self._settings.library)
+        return of_library(made, settings.library)
 
 
 def _until_its_time(policy: object, failure: Failure) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -19,13 +19,11 @@ from resilient_sse.cursors._leases.grant import LeaseLost
 from resilient_sse.policies import ExponentialBackoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Self, Unpack
 
     from resilient_sse._drivers.options import LeasedSourceOptions
+    from resilient_sse._values.event import ServerSentEvent
     from resilient_sse.cursors._leases.protocol import Lease
-
-T = TypeVar("T")
 
 _LOOK: Final = 0.02  # at what a transaction may have saved: it tells nobody
 
@@ -90,16 +88,12 @@ class Leased(Source[C]):
         super()._enter()
         self._held.reader = self
 
-    def _checked(self, take: Callable[[float], T]) -> Callable[[float], T]:
+    def _take(self, most: int | None) -> list[ServerSentEvent]:
         """Look at the lease in the very moment of the delivery."""
-
-        def checked(now: float) -> T:
-            if not self._held.valid:
-                self._held.end()
-                self._session.fail(LeaseLost(self._held.name), now)
-            return take(now)
-
-        return checked
+        if not self._held.valid:
+            self._held.end()
+            self._session.close(self._now(), error=LeaseLost(self._held.name))
+        return super()._take(most)
 
 
 class LeasedSource(Leased[AsyncHTTPClient], ReconnectingEventSource):
@@ -111,17 +105,11 @@ class LeasedSource(Leased[AsyncHTTPClient], ReconnectingEventSource):
         self._held.watch(in_this_event_loop(end))
         return self
 
-    async def _pull(self, take: Callable[[float], T | None]) -> T | None:
-        return await super()._pull(self._checked(take))
-
-    async def _make_room(self) -> None:
-        if self._saving.awaits_ack and not self._settings.auto_ack:
-            with suppress(Exception):  # the lease is over soon if the engine does not answer
-                await in_store_thread(self._settle)
-            if self._saving.awaits_ack:
-                await anyio.sleep(_LOOK)
-        else:
-            await super()._make_room()
+    async def _await_ack(self) -> None:
+        with suppress(Exception):  # the lease is over soon if the engine does not answer
+            await in_store_thread(self._settle)
+        if self._saving.awaits_ack:
+            await anyio.sleep(_LOOK)
 
 
 class SyncLeasedSource(Leased[HTTPClient], SyncReconnectingEventSource):
@@ -132,14 +120,8 @@ class SyncLeasedSource(Leased[HTTPClient], SyncReconnectingEventSource):
         self._held.watch(partial(self._fail, LeaseLost(self._held.name)))
         return self
 
-    def _pull(self, take: Callable[[float], T | None]) -> T | None:
-        return super()._pull(self._checked(take))
-
-    def _make_room(self) -> None:
-        if self._saving.awaits_ack and not self._settings.auto_ack:
-            with suppress(Exception):  # the lease is over soon if the engine does not answer
-                self._settle()
-            if self._saving.awaits_ack:
-                time.sleep(_LOOK)
-        else:
-            super()._make_room()
+    def _await_ack(self) -> None:
+        with suppress(Exception):  # the lease is over soon if the engine does not answer
+            self._settle()
+        if self._saving.awaits_ack:
+            time.sleep(_LOOK)
