@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from resilient_sse import Disconnected, Failure, RetryScheduled, SyncReconnectingEventSource
+from resilient_sse import (
+    Disconnected,
+    Failure,
+    RetryScheduled,
+    ServerSentEvent,
+    SSEDecoder,
+    SyncReconnectingEventSource,
+)
 from resilient_sse.testing import (
     Connection,
     Ending,
@@ -307,3 +314,27 @@ def test_interrupt_in_the_loop_body() -> None:
             )
         server.wait_for_connections(0)
     assert open_sockets() == before
+
+
+@pytest.mark.timeout(20)
+def test_interrupt_while_bytes_are_decoded() -> None:
+    """What was half decoded comes again, over another connection."""
+
+    class Interrupted(SSEDecoder):
+        presses = 1
+
+        def feed(self, chunk: Any) -> list[ServerSentEvent]:
+            events = super().feed(chunk)
+            if events and Interrupted.presses:
+                Interrupted.presses -= 1
+                raise KeyboardInterrupt
+            return events
+
+    with (
+        ScriptedServer([Connection(ONE, ending=Ending.SILENCE), Connection(ONE)]) as server,
+        SyncReconnectingEventSource(server.url, decoder=Interrupted) as source,
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            next(source)
+        assert next(source).data == "one"
+        assert len(server.requests) == 2
