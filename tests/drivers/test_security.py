@@ -426,6 +426,39 @@ def test_cookies_are_not_told_to_hooks(runtime: str) -> None:
     assert got.recorder.of(Connected)[0].headers["set-cookie"] == "***"
 
 
+def with_a_cookie(asynchronous: bool) -> Any:
+    """A client of the caller's, with a cookie jar of httpx's own."""
+    kind: Any = httpx.AsyncClient if asynchronous else httpx.Client
+    return kind(cookies={"session": "hushcookie"})
+
+
+def permanent_or_at_once(failure: Failure) -> float | None:
+    """A policy for what may pass."""
+    return None if failure.permanent else 0.0
+
+
+def test_what_a_client_cannot_send_back_ends_in_words(runtime: str) -> None:
+    """A cookie beyond ASCII breaks httpx's jar for good; Python's error shows all cookies."""
+    odd = {"Set-Cookie": "a=\xff"}
+    with ScriptedServer([Connection(event("x"), headers=odd)]) as server:
+        got = consume(runtime, server.url, client=with_a_cookie, policy=permanent_or_at_once)
+
+    error: BaseException | None = once(got)
+    assert "a header of the request has a value that HTTP does not allow" in str(error)
+    assert got.data == ["x"]
+    while error is not None:
+        assert secrets_in(f"{error!r} {error.args} {getattr(error, 'object', '')}") == []
+        error = error.__cause__ or error.__context__
+
+
+def test_text_of_the_callers_that_cannot_be_sent_is_its_own(runtime: str) -> None:
+    """It has nothing to do with the server."""
+    with ScriptedServer([Connection(event("x"))]) as server:
+        got = consume(runtime, server.url, content="\ud800", policy=never)
+
+    assert isinstance(got.error, UnicodeEncodeError)
+
+
 # -- Memory and time are bounded ---------------------------------------------------------------
 
 

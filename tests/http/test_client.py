@@ -336,6 +336,25 @@ def test_cookies_do_not_pile_up() -> None:
     assert list(cookies) == [f"c{number}" for number in range(10, 60)]
 
 
+@pytest.mark.parametrize(
+    "cookie", ["a=\xff", "\xff=a", 'a="\xff"; Version=1', "a=1; Path=/\xff; Version=1"]
+)
+def test_a_cookie_that_no_request_can_carry_is_not_kept(cookie: str) -> None:
+    """Or a server, or a captive portal in between, would end the stream with it."""
+    odd = {"Set-Cookie": cookie}
+    script = [
+        Connection(event("x"), headers=odd),
+        Connection(status=302, headers=odd | {"Location": "/events?y"}),
+        Connection(event("y"), headers={"Set-Cookie": "b=2"}),
+        Connection(event("z")),
+    ]
+    with ScriptedServer(script) as server:
+        with SyncReconnectingEventSource(server.url, policy=lambda _: 0.0) as source:
+            assert [event.data for event in source] == ["x", "y", "z"]
+        sent = [request.headers.get("cookie") for request in server.requests]
+    assert sent == [None, None, None, "b=2", "b=2"]
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["httpx", "httpcore"])
 async def test_the_own_client_can_be_mocked(name: str) -> None:

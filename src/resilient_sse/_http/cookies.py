@@ -36,8 +36,13 @@ class BoundedCookieJar(CookieJar):
     """Keeps what RFC 6265 6.1 asks for and no more, or a server could fill the memory in weeks."""
 
     def set_cookie(self, cookie: Cookie) -> None:
-        """Keep a cookie in place of the oldest, unless it is too large."""
-        if len(cookie.name) + len(cookie.value or "") > _LARGEST:
+        """Keep a cookie in place of the oldest, unless it is too large or cannot be sent.
+
+        RFC 6265 4.1.1 wants visible ASCII; with anything else httpx could make no request any more.
+        """
+        told = cookie.name + (cookie.value or "")
+        parts = told + cookie.path + cookie.domain
+        if len(told) > _LARGEST or not (parts.isascii() and parts.isprintable()):
             return
         super().set_cookie(cookie)
         for surplus in list(self)[:-_MOST]:

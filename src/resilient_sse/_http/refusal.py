@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXCERPT_BYTES: Final = 4096
 _EXCERPT_SECONDS: Final = 1.0
 _REDIRECTS: Final = range(300, 400)
+_NOT_ALLOWED: Final = "a header of the request has a value that HTTP does not allow"
 _UNEXPLAINED: Final = {
     "ConnectTimeout": "no connection was made in time",
     "PoolTimeout": "all connections of the client are in use, and every stream keeps one for "
@@ -73,7 +74,8 @@ def as_failure(error: Exception, library: Library = HTTPX) -> Exception:
     """Turn what the client raised into what may be shown to anybody, and tells them something.
 
     An ``HTTPStatusError``, which a caller's hook on the client may raise, has the whole URL in its
-    message, and that of a header that cannot be sent has the header's value.
+    message, and that of a header that cannot be sent has the header's value, which may be a cookie
+    or what a challenge of the server's was answered with.
     """
     if is_status_error(error):
         response: Any = getattr(error, "response", None)
@@ -85,7 +87,11 @@ def as_failure(error: Exception, library: Library = HTTPX) -> Exception:
         told.__cause__ = error
         return told
     if str(error).startswith("Illegal header value"):
-        return type(error)("a header of the request has a value that HTTP does not allow")
+        return type(error)(_NOT_ALLOWED)
+    if isinstance(error, UnicodeEncodeError) and error.encoding == "ascii":
+        error.object = error.reason = ""
+        error.args = ()
+        return library.LocalProtocolError(_NOT_ALLOWED)
     return in_order(error, library)
 
 
