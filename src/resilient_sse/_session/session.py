@@ -507,9 +507,7 @@ class Session:
         What it leaves unfinished is to be handed out first, where the dialect says so.
         """
         dialect = self._settings.dialect
-        connection.decode(
-            b""
-        )  # which raises what was kept back until the events before it were out
+        connection.decode(b"")  # raises what was kept back until the events before it were out
         if dialect.flush:
             self._decoded(connection, connection.flush(), now, connection.take_comments())
             self._body_over = True
