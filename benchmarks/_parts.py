@@ -13,7 +13,7 @@ from tests.support.files import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PARTS", "TLS", "WORKLOADS", "Workload", "serving"]
+__all__ = ["PARTS", "STREAMS", "TLS", "WORKLOADS", "Workload", "serving"]
 
 TLS = "tls-"
 """How the names of the parts begin that are another one over TLS."""
@@ -45,7 +45,10 @@ _PLAIN = {
 WORKLOADS = _PLAIN | {TLS + part: _PLAIN[part] for part in ("backlog", "burst", "each")}
 """What is read, part by part."""
 
-PARTS = (*WORKLOADS, "drop", f"{TLS}drop", "many", "tls")
+STREAMS = {"many": 1000, "tls": 1000, "ten-thousand": 10_000}
+"""How many quiet streams the parts have that are about them."""
+
+PARTS = (*WORKLOADS, "drop", f"{TLS}drop", *STREAMS)
 _ONE_BY_ONE = frozenset({"each", "paced", "drop"})
 _EVENT_BY_EVENT = frozenset({"each", "flushed"})
 

@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._cells import cell, rule
-from benchmarks._parts import TLS
+from benchmarks._parts import STREAMS, TLS
 from benchmarks._results import spread
 from benchmarks._verdicts import against, decoder_targets, overhead
 from benchmarks.decoder import ratios
@@ -67,10 +67,9 @@ def _tables(results: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
         yield "decoder-targets", list(decoder_targets(results["decoder"]["data"]))
     yield from _ends(results)
     yield from _drops(results)
-    if "many" in results:
-        yield "many", [_about(results["many"]), "", *_many(results["many"]["data"])]
-    if "tls" in results:
-        yield "tls", [_about(results["tls"]), "", *_many(results["tls"]["data"])]
+    for part in STREAMS:
+        if part in results:
+            yield part, [_about(results[part]), "", *_many(results[part]["data"])]
     yield "against", list(against(results))
     if "instructions" in results:
         counted = results["instructions"]

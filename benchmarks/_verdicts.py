@@ -42,10 +42,10 @@ def decoder_targets(data: dict[str, Any]) -> Iterator[str]:
         taken = [spread(times[OURS]).middle for times in data[kind].values()]
         met = found[OURS] >= target.value and worst >= DECODER_WORST
         outcome = "met" if met else target.missed
-        first = ", first" if found[OURS] == max(found.values()) else ""
+        first = "first; " if found[OURS] == max(found.values()) else ""
         yield (
             f"| {kind} | {target.value} | {found[OURS]:.2f} | {DECODER_WORST} | {worst:.2f} "
-            f"| {min(taken):,.0f} to {max(taken):,.0f} | {outcome}{first} |"
+            f"| {min(taken):,.0f} to {max(taken):,.0f} | {first}{outcome} |"
         )
 
 

@@ -29,7 +29,7 @@ import stamina
 
 from benchmarks._drops import DROPS
 from benchmarks._many import CLIENTS, OVER_TLS
-from benchmarks._parts import PARTS, TLS, WORKLOADS, serving
+from benchmarks._parts import PARTS, STREAMS, TLS, WORKLOADS, serving
 from benchmarks._peers import PEERS
 from benchmarks._results import spread
 from benchmarks._tls_peers import DROPS_OVER_TLS, PEERS_OVER_TLS, TRUSTING
@@ -150,9 +150,10 @@ def measure(
         names = [*(DROPS_OVER_TLS if part.startswith(TLS) else DROPS)]
         drops = partial(drop_to_request, address, 10 if quick else 40)
         done = {"drop_ms": take_turns(names, rounds or (2 if quick else 7), drops)}
-    elif part in {"many", "tls"}:
+    elif part in STREAMS:
         clients = OVER_TLS if part == "tls" else CLIENTS
-        done = many(clients, address, 100 if quick else 1000, 3.0, rounds or (1 if quick else 3))
+        count = STREAMS[part] // 10 if quick else STREAMS[part]
+        done = many(clients, address, count, 3.0, rounds or (1 if quick else 3))
     else:
         workload = WORKLOADS[part]
         if quick:
