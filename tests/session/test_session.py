@@ -751,6 +751,20 @@ def test_a_flood_of_comments_takes_linear_time(block: bytes, most: int | None) -
     assert len(recorder.of(Comment)) == count
 
 
+@pytest.mark.timing
+def test_a_flood_of_comments_that_is_told_at_the_end_takes_linear_time() -> None:
+    """What nobody asked for is told at once as the source closes."""
+    session, recorder = make_session()
+    connect(session)
+    count = 2**18
+    session.received(b":\n" * count, 0.0)
+    began = time.process_time()
+    session.close(0.0)
+
+    assert time.process_time() - began < 3
+    assert len(recorder.of(Comment)) == count
+
+
 # -- a dialect -----------------------------------------------------------------------------------
 
 

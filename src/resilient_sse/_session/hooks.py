@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import traceback
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="SourceEvent")
 _source_ids: Final = itertools.count(1)
+# Where nobody listens nothing is ever added, and each deque of its own would take 600 bytes.
+_NOTHING: Final[deque[LifecycleEvent]] = deque()
 
 
 class Teller:
@@ -49,7 +52,7 @@ class Teller:
         for hook in self._hooks:
             _check(hook)
         self._broken: set[int] = set()
-        self.untold: list[LifecycleEvent] = []  # few, and an empty deque takes 600 bytes
+        self.untold: deque[LifecycleEvent] = deque() if self._hooks else _NOTHING
         self._telling = False
         self._who = who
         self._lock = lock
@@ -71,7 +74,7 @@ class Teller:
         while self.untold and self._may_tell():
             try:
                 while self.untold:
-                    self._tell(self.untold.pop(0))
+                    self._tell(self.untold.popleft())
             finally:
                 self._telling = False
 
