@@ -174,7 +174,7 @@ class SSEDecoder:
             return ended
         if self._awaits is not None or _CR in chunk or type(chunk) is not bytes:
             chunk = self._prepare(chunk)
-        events: list[ServerSentEvent] = []
+        events: list[ServerSentEvent]
         if not self._tail and chunk[-2:] == b"\n\n" and len(chunk) <= self._room == self._limit:
             # Whole blocks, as with live streams. An id, a type and data: 1.4 times faster.
             start = 6 if chunk[:6] == b"data: " else 5 if chunk[:5] == b"data:" else 0
@@ -182,12 +182,13 @@ class SSEDecoder:
                 # One line of data: 1.4 times faster.
                 text = data.decode("utf-8", "replace")
                 return [_new(ServerSentEvent, ("message", text, self.last_event_id, None))]
-            text = chunk.decode("utf-8", "replace")
+            text, events = chunk.decode("utf-8", "replace"), []
             if len(text) <= _ENOUGH and self._on_comment is None:
                 self._rows(_BLOCK.findall(text), events)
             else:
                 self._blocks(text, events)
             return events
+        events = []
         if len(self._tail) + len(chunk) <= self._room:
             self._read(chunk, events)
         else:
