@@ -13,14 +13,14 @@ import selectors
 import ssl
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from resilient_sse.transports._sockets import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-
-_SELECTOR: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class SharedTLSSocket(ssl.SSLSocket):
@@ -72,7 +72,7 @@ class SharedTLSSocket(ssl.SSLSocket):
         number = self.fileno()
         if number < 0:
             raise OSError(errno.EBADF, "the connection was closed meanwhile")
-        with _SELECTOR() as selector:
+        with Selector() as selector:
             selector.register(number, event)
             if not selector.select(None if deadline is None else max(0, deadline - monotonic())):
                 msg = "no bytes came or went in time"

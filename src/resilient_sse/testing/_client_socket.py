@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from resilient_sse.testing._waker import Waker
+from resilient_sse.transports._sockets import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,6 @@ _T = TypeVar("_T")
 _MOST_READS = 100  # what a socket may have received, and no more of a flood
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _RESET_ON_CLOSE = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class Gone(Exception):  # noqa: N818 - news, not an error
@@ -64,7 +64,7 @@ class ClientSocket:
         self._waker = Waker()
         self._cut: Ending | None = None
         self._unread = b""
-        self._selector: selectors.BaseSelector = _Selector()
+        self._selector: selectors.BaseSelector = Selector()
         self._fd = sock.fileno()  # stays the same when TLS wraps the socket
         self._selector.register(self._fd, _READ)
         self._selector.register(self._waker, _READ)

@@ -10,11 +10,21 @@ import sys
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-__all__ = ["RECEIVED_AT_ONCE", "SocketOption", "is_readable", "set_receive_timeout", "shut_down"]
+__all__ = [
+    "RECEIVED_AT_ONCE",
+    "Selector",
+    "SocketOption",
+    "is_readable",
+    "set_receive_timeout",
+    "shut_down",
+]
 
 SocketOption: TypeAlias = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 )
+
+Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""Waits for a few sockets: one system call, where that of `DefaultSelector` makes five."""
 
 # Small events of one read then stay in the processor's nearer caches, and too few of them live at a
 # time to keep the garbage collector busy: a backlog twice as fast as with 64 KB. Of events of a

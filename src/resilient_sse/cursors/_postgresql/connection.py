@@ -12,13 +12,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.waiting import Ready, Wait
 
 from resilient_sse._values.frames import without_locals
+from resilient_sse.transports._sockets import Selector
 
 if TYPE_CHECKING:
     from psycopg.abc import PQGen
 
 T = TypeVar("T")
 
-_Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _EVENTS: Final = {
     Wait.R: selectors.EVENT_READ,
     Wait.W: selectors.EVENT_WRITE,
@@ -55,7 +55,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     def _ready(self, wanted: Wait) -> Ready:
         left = None if self.until == math.inf else max(0.0, self.until - time.monotonic())
-        with _Selector() as selector:
+        with Selector() as selector:
             selector.register(self.pgconn.socket, _EVENTS[wanted])
             found = selector.select(left)
         if not found:

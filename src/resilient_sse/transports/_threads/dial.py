@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from resilient_sse._values.http import CLOSED_HERE
 from resilient_sse._values.library import HTTPX
-from resilient_sse.transports._sockets import shut_down
+from resilient_sse.transports._sockets import Selector, shut_down
 from resilient_sse.transports._threads.stream import SyncStream
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ Address: TypeAlias = tuple[int, Any]
 """An address family, and an address as this family writes it."""
 
 _HEAD_START: Final = 0.25
-# For so few sockets one system call where that of `DefaultSelector` makes five.
-_Selector: Final = getattr(selectors, "PollSelector", selectors.DefaultSelector)
 _TCP: Final = (socket.AF_INET, socket.AF_INET6)
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, getattr(errno, "WSAEWOULDBLOCK", 0)})
 
@@ -98,7 +96,7 @@ class Dial:
             TimeoutError: None of them answered in time.
             OSError: None of them can be reached; this is what came of the first.
         """
-        with _Selector() as waiting:
+        with Selector() as waiting:
             try:
                 for number, address in enumerate(addresses, start=1):
                     if self._aborted:
