@@ -265,7 +265,7 @@ def test_dedupe_lets_in_what_a_second_gap_kept_back() -> None:
         session.received(b"id:2\nevent:gap\ndata:x\n\nid:2\ndata:b\n\n", 0.0)
         assert drain(session) == []
         session.lost(None, 1.0)
-        if session.gap is not None:
+        if session._gaps.open is not None:
             session.recovered("1", 1.0)
     connect(session)
     session.received(b"id:2\ndata:b\n\n", 0.0)

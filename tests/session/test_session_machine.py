@@ -282,9 +282,9 @@ class Lives(RuleBasedStateMachine):
         self.end_connection()
         if gap:
             self.session.lost(None, self.now)
-            assert self.session.gap is not None
+            assert self.session._gaps.open is not None
             self.session.recovered(str(len(self.delivered)) if self.delivered else "", self.now)
-            assert self.session.gap is None
+            assert self.session._gaps.open is None
         else:
             self.outage_began = self.now if self.outage_began is None else self.outage_began
             self.fail(None, FailureKind.EVENT)

@@ -34,7 +34,6 @@ _NO_ROOM: Final = "Max outbound streams"  # as h2 says it
 class HTTP1Slot:
     """The place of a source whose client speaks HTTP/1.1 only: there is nothing to note."""
 
-    connection: Multiplexed | None = None
     _nothing: Final = nullcontext[None]()
 
     def begin(self) -> Opening | None:

@@ -58,6 +58,7 @@ from resilient_sse._session.outage import Outage
 from resilient_sse._session.saving import Saving
 from resilient_sse._values.callbacks import CallbackFailed, presentable
 from resilient_sse._values.failure import Attempt, Failure, FailureKind, Retry
+from resilient_sse._values.http import NO_CONTENT
 from resilient_sse.errors import EventFailure, GapError, GiveUpError, of_library
 from resilient_sse.lifecycle import (
     Closed,
@@ -89,7 +90,6 @@ if TYPE_CHECKING:
         def release(self) -> object: ...
 
 
-_NO_CONTENT: Final = 204  # WHATWG HTML 9.2.1: how a server tells a client to stop reconnecting
 # Ends of the stream, not of the program's interest in it.
 _ENDS: Final = frozenset({"until", "no content", "finished"})
 T = TypeVar("T")
@@ -410,7 +410,7 @@ class Session:
             Whether there is a stream to read. If not, the response is to be closed: the server
             said with a 204 that there is no more to come, or the source was closed meanwhile.
         """
-        if status_code == _NO_CONTENT and status_code not in self._settings.dialect.statuses:
+        if status_code == NO_CONTENT and status_code not in self._settings.dialect.statuses:
             self._end("no content", now)
             return False
         try:
@@ -660,11 +660,6 @@ class Session:
         self._end("gave up", now, outcome)
 
     # -- A gap that a function puts right --------------------------------------------------------
-
-    @property
-    def gap(self) -> GapDetected | None:
-        """What ``on_gap`` is to put right before the next attempt; None if there is nothing."""
-        return self._gaps.open
 
     def recovered(self, cursor: object, now: float) -> None:
         """Go on from the cursor that ``on_gap`` returned; "" asks from now."""
