@@ -14,6 +14,7 @@ import time
 import traceback
 import tracemalloc
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
@@ -49,6 +50,7 @@ from resilient_sse.testing import (
 )
 from tests.support.consumers import RUNTIMES, Consumer, consume
 from tests.support.files import PEM
+from tests.support.http_libraries import LIBRARIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -426,9 +428,9 @@ def test_cookies_are_not_told_to_hooks(runtime: str) -> None:
     assert got.recorder.of(Connected)[0].headers["set-cookie"] == "***"
 
 
-def with_a_cookie(asynchronous: bool) -> Any:
-    """A client of the caller's, with a cookie jar of httpx's own."""
-    kind: Any = httpx.AsyncClient if asynchronous else httpx.Client
+def with_a_cookie(library: Any, asynchronous: bool) -> Any:
+    """A client of the caller's, with a cookie jar of the library's own."""
+    kind = library.AsyncClient if asynchronous else library.Client
     return kind(cookies={"session": "hushcookie"})
 
 
@@ -437,11 +439,13 @@ def permanent_or_at_once(failure: Failure) -> float | None:
     return None if failure.permanent else 0.0
 
 
-def test_what_a_client_cannot_send_back_ends_in_words(runtime: str) -> None:
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_what_a_client_cannot_send_back_ends_in_words(runtime: str, library: str) -> None:
     """A cookie beyond ASCII breaks httpx's jar for good; Python's error shows all cookies."""
     odd = {"Set-Cookie": "a=\xff"}
+    client = partial(with_a_cookie, LIBRARIES[library])
     with ScriptedServer([Connection(event("x"), headers=odd)]) as server:
-        got = consume(runtime, server.url, client=with_a_cookie, policy=permanent_or_at_once)
+        got = consume(runtime, server.url, client=client, policy=permanent_or_at_once)
 
     error: BaseException | None = once(got)
     assert "a header of the request has a value that HTTP does not allow" in str(error)
@@ -449,6 +453,20 @@ def test_what_a_client_cannot_send_back_ends_in_words(runtime: str) -> None:
     while error is not None:
         assert secrets_in(f"{error!r} {error.args} {getattr(error, 'object', '')}") == []
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_challenge_that_no_header_can_answer_ends_in_words(runtime: str, library: str) -> None:
+    """Digest authentication repeats the server's realm."""
+    challenge = {"WWW-Authenticate": 'Digest realm="\xff", nonce="n", qop="auth"'}
+    auth = LIBRARIES[library].DigestAuth("hushuser", "hushword")
+    client = partial(with_a_cookie, LIBRARIES[library])
+    with ScriptedServer([Connection(status=401, headers=challenge)]) as server:
+        got = consume(runtime, server.url, client=client, auth=auth, policy=never)
+
+    error = once(got)
+    assert "a header of the request has a value that HTTP does not allow" in str(error)
+    assert secrets_in(repr(error.__cause__)) == []
 
 
 def test_text_of_the_callers_that_cannot_be_sent_is_its_own(runtime: str) -> None:
