@@ -222,14 +222,21 @@ def test_a_handler_that_fails_ends_the_share(
 ) -> None:
     """With its exception; another replica takes over."""
     urls, engine = urls_of(sse_history, 2), MemoryLeaseEngine()
+    begun: set[str] = set()
 
-    def begun(url: str) -> bool:
-        if url == urls[0]:
-            raise error
+    def begin(url: str) -> bool:
+        begun.add(url)
         return True
 
-    replica = Replica(runtime, engine, urls, begun=begun)
+    def handle(url: str, _event_id: str) -> None:
+        if url == urls[0]:
+            raise error
+
+    replica = Replica(runtime, engine, urls, handle, begun=begin)
     with replica:
+        # asyncio stops at once at a SystemExit, and anyio then never awaits what had not begun.
+        eventually(lambda: len(begun) == 2)
+        sse_history.publish("1")
         replica.wait()
     assert replica.cause is error
     assert replica.reading == frozenset()

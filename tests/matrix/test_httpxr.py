@@ -11,8 +11,8 @@ httpxr 0.30 runs in Rust on its own runtime. Its clients have httpx's methods, a
 - ``build_request(extensions={"timeout": ...})`` sets no timeout, so that ``connect_timeout`` and
   ``idle_timeout`` hold only on asyncio, where they are the source's own.
 - ``next_request`` of a redirect to another host keeps the first one's ``Host`` header.
-- ``AsyncClient`` leaves a connection open after a cancelled ``send()``, and after
-  ``Response.aclose()`` until the response is collected.
+- ``AsyncClient`` leaves a connection open after a cancelled ``send()``, and in one of a hundred
+  cases after ``Response.aclose()``.
 - A refused connection is a ``NetworkError`` (httpx: ``ConnectError``), a broken body a plain
   ``OSError`` (httpx: ``ReadError``, ``RemoteProtocolError``).
 
