@@ -78,6 +78,18 @@ def test_a_hook_that_raises(
     assert len([line for line in caplog.records if line.name == "resilient_sse"]) == 1
 
 
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_hook_that_raises_shortens_no_wait(
+    home: World, set_hooks: Callable[..., None], before: int
+) -> None:
+    """Neither that of the failure which it was told of, nor those that follow in the outage."""
+    set_hooks(Raising(LookupError("mine")))
+    server = home.serve(*[Connection(status=503)] * (before + 1), Connection(ONE))
+    began = time.monotonic()
+    home.read(server, waits=waits(*[0.0] * before, 0.15, 0.0)).wait()
+    assert time.monotonic() - began >= 0.15
+
+
 def test_a_hook_that_raises_the_failure_itself(home: World, set_hooks: Callable[..., None]) -> None:
     """It is not taken for stamina's refusal to go on."""
 
@@ -202,6 +214,12 @@ def helpers() -> set[threading.Thread]:
     return {each for each in threading.enumerate() if each.name == "resilient_sse wait"}
 
 
+@pytest.fixture(params=[False, True], ids=["stamina", "library"])
+def who_waits(request: pytest.FixtureRequest, set_hooks: Callable[..., None]) -> None:
+    """Have stamina wait, or the library, because a hook of stamina's raises."""
+    set_hooks(*([Raising(LookupError("mine"))] if request.param else []))
+
+
 def waiting_source(url: str) -> tuple[SyncReconnectingEventSource, threading.Thread]:
     """Begin to read a server that is down, up to the wait."""
     source = SyncReconnectingEventSource(url, policy=lambda _failure: 600.0)
@@ -219,6 +237,7 @@ def waiting_source(url: str) -> tuple[SyncReconnectingEventSource, threading.Thr
 
 
 @pytest.mark.timing
+@pytest.mark.usefixtures("who_waits")
 def test_closing_a_wait() -> None:
     """The reading thread ends at once."""
     source, thread = waiting_source("http://127.0.0.1:9/")
@@ -228,6 +247,7 @@ def test_closing_a_wait() -> None:
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.usefixtures("who_waits")
 def test_reconnecting_from_a_wait() -> None:
     """The next attempt goes out at once."""
     with ScriptedServer([Connection(status=503), Connection(ONE)]) as server:

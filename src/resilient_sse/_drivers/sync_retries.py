@@ -101,7 +101,9 @@ class SyncRetries:
                 return with_stamina
         seconds = seconds_without_stamina(retry)
         if seconds is not None:
-            awake.wait(max(0.0, began + seconds - monotonic()))
+            awake.clear()  # the helper may have set it, to say what a hook of stamina's raised
+            if not self.woken:
+                awake.wait(max(0.0, began + seconds - monotonic()))
         return seconds is not None
 
     def over(self) -> None:
