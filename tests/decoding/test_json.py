@@ -150,6 +150,28 @@ def test_bad_json_loses_nothing_before_it() -> None:
 
 
 @pytest.mark.anyio
+async def test_what_a_server_says_is_cut_in_the_message() -> None:
+    """However long type, id and data are, and whatever a parser repeats of them, it is one line."""
+    long = "\x1b[2J\n" + "x" * 100_000
+    bad = ServerSentEvent(event=long, id=long, data=json.dumps({"text": long}))
+
+    def refuse(data: str) -> None:
+        msg = f"I do not like\n{data}"
+        raise ValueError(msg)
+
+    async def events() -> AsyncGenerator[ServerSentEvent, None]:
+        yield bad
+
+    with pytest.raises(ValueError, match="the JSON expected") as caught:
+        list(iter_json([bad], loads=refuse))
+    with pytest.raises(ValueError, match="the JSON expected") as caught_async:
+        await anext(aiter_json(events(), loads=refuse))
+    for message in (str(caught.value), str(caught_async.value)):
+        assert len(message) < 1000
+        assert message.isprintable()
+
+
+@pytest.mark.anyio
 async def test_bad_json_loses_nothing_before_it_async() -> None:
     """An event without an id is named by its type."""
 

@@ -389,6 +389,16 @@ def test_acknowledging_what_was_never_delivered() -> None:
         session.saving.ack(ServerSentEvent(data="a"), 0.0)
 
 
+def test_a_mistaken_acknowledgement_of_a_huge_event() -> None:
+    """The message has the beginning of what the server sent, as one line."""
+    session, _ = make_session(cursor=Store(), auto_ack=False)
+
+    with pytest.raises(ValueError, match="was not delivered by this source") as caught:
+        session.saving.ack(ServerSentEvent(data="\x1b\n" + "x" * 100_000), 0.0)
+    assert len(str(caught.value)) < 300
+    assert str(caught.value).isprintable()
+
+
 def test_acknowledging_without_a_store_does_nothing() -> None:
     """The same consumer runs with and without a store."""
     session, _ = make_session()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from resilient_sse._decoding.pipe import AsyncPipe, closing
+from resilient_sse._values.redact import quoted, redact_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Generator, Iterable
@@ -134,7 +135,10 @@ def _parse(event: ServerSentEvent, loads: Callable[[str], T]) -> T:
     try:
         return loads(event.data)
     except Exception as error:
-        which = f"event {event.event!r}" + (f" with id {event.id!r}" if event.id else "")
+        which = f"event {quoted(event.event)}"
+        if event.id:
+            which += f" with id {quoted(event.id)}"
         data = event.data if len(event.data) <= _SHOWN else f"{event.data[:_SHOWN]}..."
-        msg = f"the data of the {which} is not the JSON expected ({error}): {data!r}"
+        why = redact_text(str(error))  # a parser that validates repeats what it was given
+        msg = f"the data of the {which} is not the JSON expected ({why}): {data!r}"
         raise ValueError(msg) from error

@@ -141,6 +141,7 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         """Acknowledge an event, so that the saved cursor may move past it.
 
         The cursor is saved when the next event is asked for, or when what this returns is awaited.
+        Without a cursor store this does nothing.
 
         Raises:
             ValueError: If the event was not delivered, or is acknowledged already.

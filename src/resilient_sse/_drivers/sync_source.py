@@ -169,9 +169,11 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
     def ack(self, event: ServerSentEvent) -> None:
         """Acknowledge an event, from any thread, and save the cursor if it moves.
 
+        Without a cursor store this does nothing.
+
         Raises:
             ValueError: If the event was not delivered, or is acknowledged already.
-            RuntimeError: In a forked child.
+            RuntimeError: Before the block is entered, and in a forked child.
         """
         self._check_process()
         if not self._entered:

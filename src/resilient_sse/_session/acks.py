@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from resilient_sse._values.redact import redact_text
+
 if TYPE_CHECKING:
     from resilient_sse._values.event import ServerSentEvent
 
@@ -87,7 +89,8 @@ class Acknowledgements:
         """
         delivery = self._by_event.pop(event, None)
         if delivery is None:
-            msg = f"{event!r} was not delivered by this source, or is acknowledged already"
+            which = redact_text(repr(event))
+            msg = f"{which} was not delivered by this source, or is acknowledged already"
             raise ValueError(msg)
         if delivery.twin is not None:
             delivery.twin.last_twin = delivery.last_twin

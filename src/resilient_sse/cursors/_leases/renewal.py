@@ -18,7 +18,7 @@ RENEWALS: Final = 4  # in the time of a lease: two may fail
 class Renewal:
     """Renews what one replica holds, while it is running; ends what it could not renew in time.
 
-    These are two threads: one may wait for a Redis that hangs, the other looks at the clock.
+    These are two threads: one may wait for an engine that hangs, the other looks at the clock.
 
     Args:
         leases: What is held.

@@ -13,6 +13,7 @@ from resilient_sse._drivers.async_source import ReconnectingEventSource
 from resilient_sse._drivers.options import AsyncHTTPClient, HTTPClient
 from resilient_sse._drivers.source import C, Source
 from resilient_sse._drivers.sync_source import SyncReconnectingEventSource
+from resilient_sse._values.redact import quoted
 from resilient_sse.cursors._engine.loops import in_this_event_loop
 from resilient_sse.cursors._engine.threads import in_store_thread
 from resilient_sse.cursors._leases.grant import LeaseLost
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _LOOK: Final = 0.02  # at what a transaction may have saved: it tells nobody
 
-# An outage of Redis is over before the lease is, or ends it.
+# An outage of the engine is over before the lease is, or ends it.
 _CURSOR_POLICY: Final = ExponentialBackoff(wait_initial=0.1, wait_max=1.0)
 
 
@@ -38,7 +39,7 @@ class Leased(Source[C]):
         held: The lease, which is also the cursor store.
         url: The stream.
         keywords: Those of the source, but ``cursor`` and ``cursor_key``. A ``cursor_policy`` that
-            is not given never gives up: the lease ends when Redis cannot be reached.
+            is not given never gives up: the lease ends when its engine cannot be reached.
     """
 
     def __init__(self, held: Lease, url: str, /, **keywords: Unpack[LeasedSourceOptions]) -> None:
@@ -68,7 +69,7 @@ class Leased(Source[C]):
         with self._lock:
             count = self._saving.waiting(cursor)
         if not count:
-            msg = f"no event with the cursor {cursor!r} waits for its acknowledgement"
+            msg = f"no event with the cursor {quoted(cursor)} waits for its acknowledgement"
             raise ValueError(msg)
         return count
 
