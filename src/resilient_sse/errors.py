@@ -12,12 +12,14 @@ SSEError(httpx.TransportError)
 ├── UnsafeRetry        .method, .failure
 ├── GapError           .event
 ├── CursorError        .key
+│   └── LeaseLost      of resilient_sse.cursors
 └── GiveUpError        .failure, .failures, .url, .last_event_id
 ```
 
 `GiveUpError` is what a consumer of a source catches, and `CursorError` if it has a cursor store.
 `connect_sse` and `aconnect_sse` raise `ContentTypeError`, and every decoder `EventTooLarge`. The
-others are what a `GiveUpError` reports: as its cause and in its failures.
+others are what a `GiveUpError` reports: as its cause and in its failures. `NDJSONError`, which
+`NDJSONDecoder` raises, is a ``ValueError`` and none of these: what is wrong is the data.
 
 Every error that knows its request has it as ``.request``, as httpx's errors do: a copy in which
 credentials and query values are redacted. What a message has from outside (a reason phrase, a
@@ -147,11 +149,11 @@ class ResponseError(SSEError):
 
 
 class StatusError(ResponseError):
-    """A status other than 200 and 204, or a redirect that is not followed."""
+    """A status that is no stream's (other than 200 and 204), or a redirect that is not followed."""
 
 
 class ContentTypeError(ResponseError):
-    """A 200 whose content type is not ``text/event-stream``."""
+    """A stream's status, but a content type that is none, or an encoding that cannot be read."""
 
 
 class StreamEnded(SSEError):  # noqa: N818 - it is news before it is an error

@@ -201,7 +201,7 @@ class Comment(SourceEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaveUp(SourceEvent):
-    """The policy decided to stop trying; the consumer gets a `GiveUpError`.
+    """The source stops trying, for one of the reasons of a `GiveUpError`, which the consumer gets.
 
     Attributes:
         failure: The last failure.

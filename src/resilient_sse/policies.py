@@ -148,7 +148,7 @@ class ServerRetry:
                 raise ValueError(msg)
 
     def __call__(self, failure: Failure) -> float | None:
-        """Return the seconds to wait, or None for anything but a transport failure."""
+        """Return the seconds to wait; None for a status and for what no retry can help."""
         if failure.kind is FailureKind.STATUS or not failure.retryable:
             return None
         asked = min(failure.server_retry or self.default, self.server_retry_max)

@@ -79,6 +79,15 @@ def test_every_public_module_is_mentioned() -> None:
     assert [name for name in with_names if name not in text] == []
 
 
+@pytest.mark.parametrize("folder", ["explanation", "how-to", "reference"])
+def test_every_page_is_on_the_list_of_its_folder(folder: str) -> None:
+    """Who reads them on the forge has nothing but these lists to find a page by."""
+    here = ROOT / "docs" / folder
+    text = (here / "index.md").read_text(encoding="utf-8")
+    pages = {page.name for page in here.glob("*.md")} - {"index.md"}
+    assert pages - set(re.findall(r"\]\(([\w-]+\.md)", text)) == set()
+
+
 def test_descriptions_are_shown() -> None:
     """The option that hides a module's description hides those of its members, too."""
     pages = {page.name: page.read_text(encoding="utf-8") for page in PAGES}

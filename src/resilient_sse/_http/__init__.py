@@ -11,6 +11,6 @@
 - `multiplexed`, `aside`, `turns`, `shared_tls`, `disorder`: what is different over HTTP/2, where
   streams share a connection.
 
-`request` to `retry_after` do no I/O and have no state: both drivers call them around their client's
-`send`. They use only what httpx, httpx2 and httpxr have in common.
+`request` to `retry_after` do no I/O: both drivers call them around their client's `send`. They use
+only what httpx, httpx2 and httpxr have in common.
 """
