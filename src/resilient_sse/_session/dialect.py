@@ -149,6 +149,7 @@ class Dialect:
             msg = f"end must be one of {_ENDS}, not {self.end!r}"
             raise ValueError(msg)
         check_callable("decoder", self.decoder)
+        check_plain("decoder", self.decoder)
         for name in ("judge", "position", "resume"):
             if getattr(self, name) is not None:
                 check_callable(name, getattr(self, name))

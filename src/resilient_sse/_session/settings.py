@@ -111,10 +111,11 @@ class Settings:
                 check_callable(name, getattr(self, name))
         for name in ("policy", "cursor_policy", "until"):
             check_plain(name, getattr(self, name))
-        for name in ("policy", "cursor_policy"):
+        for name in ("policy", "cursor_policy", "prepare_request", "until"):
             check_instance(name, getattr(self, name))
         _check_store(self.cursor)
-        check_text("last_event_id", self.last_event_id)
+        for name in ("method", "cursor_key", "last_event_id"):
+            check_text(name, getattr(self, name))
         if not carrier(self.dialect)(self.last_event_id):
             msg = f"last_event_id cannot be sent in an HTTP header: {self.last_event_id[:80]!r}"
             raise ValueError(msg)
