@@ -172,7 +172,7 @@ class Host:
         self._work.outage = None
 
 
-class Outage:
+class HostedOutage:
     """An outage's failures as its generator raises them, and where the program's are."""
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class Outage:
 class Step:
     """What the thread that waits and the one that sleeps know of each other."""
 
-    def __init__(self, outage: Outage, awake: threading.Event) -> None:
+    def __init__(self, outage: HostedOutage, awake: threading.Event) -> None:
         self.outage = outage
         self.awake = awake
         self.outcome: list[BaseException | None] = []
@@ -194,7 +194,7 @@ class Work:
 
     def __init__(self, name: str, url: str) -> None:
         self.steps: SimpleQueue[Step | None] = SimpleQueue()  # None: there will be no other
-        self.outage: Outage | None = None  # that is not over yet
+        self.outage: HostedOutage | None = None  # that is not over yet
         self._named = (name, url)
         self._comes_or_goes = threading.Lock()
         self._helped = False
@@ -202,7 +202,7 @@ class Work:
     def take(self, retry: Retry, awake: threading.Event) -> Step:
         """Have the next step of an outage taken, or the first one of another."""
         with self._comes_or_goes:
-            self.outage = self.outage or Outage()
+            self.outage = self.outage or HostedOutage()
             self.outage.due.set(retry)
             step = Step(self.outage, awake)
             if not self._helped:
@@ -212,7 +212,7 @@ class Work:
         return step
 
     def _help(self) -> None:
-        outage: Outage | None = None
+        outage: HostedOutage | None = None
         attempts: Iterator[None] = iter(())
         while (step := self._next()) is not None:
             error: BaseException | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from resilient_sse._values.event import ServerSentEvent
 
 
-class _Delivery:
+class _Delivered:
     """One delivered event that waits for its acknowledgement.
 
     Attributes:
@@ -36,7 +36,7 @@ class _Delivery:
     def __init__(self, cursor: str) -> None:
         self.cursor = cursor
         self.done = False
-        self.twin: _Delivery | None = None
+        self.twin: _Delivered | None = None
         self.last_twin = self
 
 
@@ -58,8 +58,8 @@ class Acknowledgements:
     def __init__(self, cursor: str) -> None:
         self.cursor = cursor
         self.passed = 0
-        self._open: deque[_Delivery] = deque()
-        self._by_event: dict[ServerSentEvent, _Delivery] = {}
+        self._open: deque[_Delivered] = deque()
+        self._by_event: dict[ServerSentEvent, _Delivered] = {}
 
     def __len__(self) -> int:
         """Count the events between the safe cursor and the newest delivery."""
@@ -67,7 +67,7 @@ class Acknowledgements:
 
     def deliver(self, event: ServerSentEvent, cursor: str) -> None:
         """Note that an event was handed out, and the cursor in force after it."""
-        delivery = _Delivery(cursor)
+        delivery = _Delivered(cursor)
         self._open.append(delivery)
         eldest = self._by_event.setdefault(event, delivery)
         if eldest is not delivery:
@@ -121,7 +121,7 @@ class Acknowledgements:
             self._forget_done(event, eldest)
         self._advance()
 
-    def _forget_done(self, event: ServerSentEvent, eldest: _Delivery) -> None:
+    def _forget_done(self, event: ServerSentEvent, eldest: _Delivered) -> None:
         last, left = eldest.last_twin, eldest
         while left.done and left.twin is not None:
             left = left.twin
