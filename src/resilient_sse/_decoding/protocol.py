@@ -21,7 +21,15 @@ class Decoder(Protocol):
     """The reconnection time in milliseconds that was read last."""
 
     def feed(self, chunk: bytes, /) -> list[ServerSentEvent]:
-        """Decode the next bytes of the stream into the events that they complete."""
+        """Decode the next bytes of the stream into the events that they complete.
+
+        Args:
+            chunk: Any number of bytes; none when the body has come to a clean end.
+
+        Raises:
+            EventTooLarge: If an event passes ``max_event_size``: a failure like any other. Anything
+                else that it raises ends a source, and reaches the consumer as it is.
+        """
         ...
 
 
@@ -46,5 +54,11 @@ class DecoderFactory(Protocol):
         max_event_size: int | None,
         on_comment: Callable[[str], None] | None,
     ) -> Decoder:
-        """Make the decoder for a connection that resumes from ``last_event_id``."""
+        """Make the decoder of a connection.
+
+        Args:
+            last_event_id: The id in force before its first byte.
+            max_event_size: The most bytes one event may have; None for no limit.
+            on_comment: Is to be called with the text of each comment; None if nobody listens.
+        """
         ...

@@ -83,13 +83,20 @@ def resume_by_header(name: str) -> ResumeByHeader:
 
     A cursor that no header can carry (control characters, over 8,000 bytes) is skipped: the source
     resumes from the last one before it that a header can.
+
+    Args:
+        name: The header, such as "Last-Event-ID".
     """
     check_text("name", name)
     return ResumeByHeader(name)
 
 
 def resume_by_query(name: str) -> ResumeByQuery:
-    """Make a ``resume`` that sets this query parameter of the URL to the cursor."""
+    """Make a ``resume`` that sets this query parameter of the URL to the cursor.
+
+    Args:
+        name: The parameter, such as "after"; one of that name in the URL is replaced.
+    """
     check_text("name", name)
     return ResumeByQuery(name)
 

@@ -45,11 +45,27 @@ class CursorStore(Protocol):
     """
 
     def load(self, key: str, /) -> str | Awaitable[str | None] | None:
-        """Return the saved cursor, or None."""
+        """Return the saved cursor, or None.
+
+        Args:
+            key: The source's ``cursor_key``, which is its URL unless it was given another.
+
+        Raises:
+            Exception: Whatever went wrong. ``cursor_policy`` decides whether it is tried again, but
+                not about a `CursorError`, nor about what looks like a bug, such as a ``TypeError``.
+        """
         ...
 
     def save(self, key: str, last_event_id: str, /) -> Awaitable[None] | None:
-        """Save the cursor of the last acknowledged event."""
+        """Save the cursor of the last acknowledged event.
+
+        Args:
+            key: As for `load`.
+            last_event_id: The cursor, which may be "": an event can reset it.
+
+        Raises:
+            Exception: As for `load`; the stream goes on meanwhile.
+        """
         ...
 
 

@@ -51,13 +51,21 @@ def event(
 
 
 def comment(text: str = "") -> bytes:
-    """A comment, which most servers use as a heartbeat, and a blank line."""
+    """A comment, which most servers use as a heartbeat, and a blank line.
+
+    Args:
+        text: The comment; every line of it becomes a line with a colon.
+    """
     lines = [f": {line}\n" for line in _LINE_END.split(text)]
     return ("".join(lines) + "\n").encode()
 
 
 def retry(milliseconds: int) -> bytes:
-    """A block with a ``retry`` field only."""
+    """A block with a ``retry`` field only.
+
+    Args:
+        milliseconds: Its value.
+    """
     return f"retry: {milliseconds}\n\n".encode()
 
 

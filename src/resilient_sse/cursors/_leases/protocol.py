@@ -187,11 +187,20 @@ class LeaseServer(Protocol):
         ...
 
     def tell_streams(self, streams: str, names: Sequence[str], /) -> None:
-        """Keep which streams a digest stands for, at least for as long as a replica uses it."""
+        """Keep which streams a digest stands for, at least for as long as a replica uses it.
+
+        Args:
+            streams: The digest.
+            names: The streams.
+        """
         ...
 
     def ask_streams(self, streams: Sequence[str], /) -> Mapping[str, Sequence[str]]:
-        """Return which streams digests stand for; without those that nobody told of."""
+        """Return which streams digests stand for; without those that nobody told of.
+
+        Args:
+            streams: The digests.
+        """
         ...
 
     def holders(self) -> Mapping[str, str]:
@@ -208,6 +217,9 @@ class LeaseServer(Protocol):
         It is called from any thread, perhaps too often, perhaps not at all: whoever waits looks by
         himself several times in a ``ttl``.
 
+        Args:
+            wake: What is called; it blocks nobody.
+
         Returns:
             What ends it; it may be called again.
         """
@@ -217,6 +229,9 @@ class LeaseServer(Protocol):
         """Say whether what a method raised may pass by itself: waiting helps.
 
         If it does not (a wrong password, a missing right, a bug), whoever asks is told at once.
+
+        Args:
+            error: What a method of this object raised.
         """
         ...
 
@@ -254,7 +269,11 @@ class Lease(Protocol):
         ...
 
     def watch(self, wake: Callable[[], object], /) -> None:
-        """Have this called, from any thread, when it is over; it replaces the one before."""
+        """Have something called when it is over.
+
+        Args:
+            wake: What is called, from any thread; it takes the place of the one before.
+        """
         ...
 
     def end(self) -> None:
@@ -262,11 +281,19 @@ class Lease(Protocol):
         ...
 
     def load(self, key: str, /) -> str | None:
-        """Return the cursor that came with the grant, or that was saved since."""
+        """Return the cursor that came with the grant, or that was saved since, or None.
+
+        Args:
+            key: The name of the lease; a lease has one cursor.
+        """
         ...
 
     def save(self, key: str, cursor: str, /) -> None:
         """Save, if the lease is still held.
+
+        Args:
+            key: The name of the lease.
+            cursor: It; "" is one, too.
 
         Raises:
             LeaseLost: If it is not.
@@ -276,7 +303,7 @@ class Lease(Protocol):
         ...
 
     async def asave(self, key: str, cursor: str, /) -> None:
-        """Save without blocking the event loop."""
+        """Do what `save` does without blocking the event loop."""
         ...
 
     @overload

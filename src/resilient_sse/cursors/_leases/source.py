@@ -33,14 +33,7 @@ _CURSOR_POLICY: Final = ExponentialBackoff(wait_initial=0.1, wait_max=1.0)
 
 
 class Leased(Source[C]):
-    """What both kinds of source under a lease share.
-
-    Args:
-        held: The lease, which is also the cursor store.
-        url: The stream.
-        keywords: Those of the source, but ``cursor`` and ``cursor_key``. A ``cursor_policy`` that
-            is not given never gives up: the lease ends when its engine cannot be reached.
-    """
+    """What both kinds of source under a lease share; the arguments are those of `LeasedSource`."""
 
     def __init__(self, held: Lease, url: str, /, **keywords: Unpack[LeasedSourceOptions]) -> None:
         keywords.setdefault("cursor_policy", _CURSOR_POLICY)
@@ -98,7 +91,17 @@ class Leased(Source[C]):
 
 
 class LeasedSource(Leased[AsyncHTTPClient], ReconnectingEventSource):
-    """A source that raises `LeaseLost` instead of delivering without its lease."""
+    """A source that raises `LeaseLost` instead of delivering without its lease.
+
+    Leases and groups make it. Iterating raises what a `ReconnectingEventSource` raises,
+    and `LeaseLost`.
+
+    Args:
+        held: The lease, which is also the cursor store; one source at a time may read under it.
+        url: The stream.
+        keywords: Those of `ReconnectingEventSource` but ``cursor`` and ``cursor_key``.
+            Without a ``cursor_policy`` saving is tried again for as long as the lease lasts.
+    """
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -114,7 +117,17 @@ class LeasedSource(Leased[AsyncHTTPClient], ReconnectingEventSource):
 
 
 class SyncLeasedSource(Leased[HTTPClient], SyncReconnectingEventSource):
-    """The blocking twin of `LeasedSource`."""
+    """The blocking twin of `LeasedSource`.
+
+    Leases and groups make it. Iterating raises what a `SyncReconnectingEventSource` raises,
+    and `LeaseLost`.
+
+    Args:
+        held: The lease, which is also the cursor store; one source at a time may read under it.
+        url: The stream.
+        keywords: Those of `SyncReconnectingEventSource` but ``cursor`` and ``cursor_key``.
+            Without a ``cursor_policy`` saving is tried again for as long as the lease lasts.
+    """
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -107,6 +107,9 @@ class SQLiteCursorStore:
     def load(self, key: str, /) -> str | None:
         """Return the saved cursor, or None; sees what any store of this process saved in the file.
 
+        Args:
+            key: The stream's: the source's ``cursor_key`` or URL.
+
         Raises:
             CursorError: If the file cannot be used; it says what to do.
             sqlite3.Error: (of ``sqlite3``) If the file cannot be used for now, but may be soon.
@@ -129,6 +132,10 @@ class SQLiteCursorStore:
 
     def save(self, key: str, last_event_id: str, /) -> None:
         """Note the cursor, to be written soon; may be called anywhere, an event loop included.
+
+        Args:
+            key: The stream's: the source's ``cursor_key`` or URL.
+            last_event_id: The cursor.
 
         Raises:
             sqlite3.Error: (of ``sqlite3``) If the write before failed. This cursor is noted all the
