@@ -77,14 +77,17 @@ class ConnectionTotals:
         bytes (int): How many bytes of body it has received, after content decoding.
         first_event_seconds (float | None): Seconds from the start of the attempt to its first
             event; None until there is one.
+        progress (bool): Whether any of its events was progress: to a dialect a greeting, a
+            heartbeat or the word that the server failed is none.
     """
 
-    __slots__ = ("bytes", "events", "first_event_seconds")
+    __slots__ = ("bytes", "events", "first_event_seconds", "progress")
 
     def __init__(self) -> None:
         self.events: int = 0
         self.bytes: int = 0
         self.first_event_seconds: float | None = None
+        self.progress: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,11 +60,19 @@ class Story:
         facts: dict[str, Any] = {"status_code": 200, "headers": {}, "seconds": 0.1}
         self.tell(Connected, attempt=1, resumed=False, totals=self.totals, **facts)
 
-    def receive(self, events: int = 1, bytes: int = 10, seconds: float = 0.5) -> None:  # noqa: A002 - the field's name
+    def receive(
+        self,
+        events: int = 1,
+        bytes: int = 10,  # noqa: A002 - the field's name
+        seconds: float = 0.5,
+        *,
+        progress: bool = True,
+    ) -> None:
         """Have events come in."""
         self.totals.events += events
         self.totals.bytes += bytes
         self.totals.first_event_seconds = seconds
+        self.totals.progress = progress
 
     def disconnected(self, failure: Failure | None = None, seconds: float = 7.0) -> None:
         """End the connection."""
@@ -225,6 +233,29 @@ def test_accepting_and_dropping_is_one_outage(story: Story) -> None:
     story.receive(seconds=0.0)
     story.figures.read()
     assert story.seconds(_figures.OUTAGE_DURATION) == [3.0]
+
+
+def test_a_greeting_ends_no_outage(story: Story) -> None:
+    """A server that greets and then fails has not recovered; with the next event it has."""
+    story.connecting()
+    story.tell(RetryScheduled, failure=failed(FailureKind.CONNECT), delay=1.0)
+    for attempt in (2, 3):
+        story.now += 1
+        story.connecting(attempt)
+        story.connected()
+        story.receive(seconds=0.0, progress=False)
+        story.figures.read()
+        story.disconnected(failed(attempt=attempt, outage_seconds=attempt - 1))
+    assert story.seconds(_figures.TIME_TO_FIRST_EVENT) == [0.0, 0.0]
+    assert story.seconds(_figures.OUTAGE_DURATION) == []
+    story.now += 1
+    story.connecting(4)
+    story.connected()
+    story.receive(seconds=0.5, progress=False)
+    story.figures.read()
+    story.receive(seconds=0.5)
+    story.figures.read()
+    assert story.seconds(_figures.OUTAGE_DURATION) == [3.5]
 
 
 def test_giving_up_is_counted_and_is_no_recovery(story: Story) -> None:

@@ -12,6 +12,7 @@ import pytest
 from resilient_sse import (
     Closed,
     Comment,
+    Connected,
     ContentTypeError,
     Dialect,
     Disconnected,
@@ -132,6 +133,27 @@ def test_an_event_behind_a_greeting_is_progress(home: World) -> None:
     """It ends the outage."""
     got = home.run(*[Connection(event("hi", event="hello"), event("x"))] * 3, dialect=JUDGED)
     assert [failure.attempt for failure in got.policy.failures] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("options", [{}, {"dedupe": 5}], ids=["quick", "looked at"])
+def test_hooks_are_told_of_progress(home: World, options: dict[str, Any]) -> None:
+    """A server that only greets, or says in an event that it failed, has not recovered."""
+    bodies = [
+        (event("hi", event="hello"),),
+        (event("hi", event="hello"), event("overloaded", event="error")),
+        (event("x", event="ping"),),
+        (event("hi", event="hello"), ONE),
+    ]
+    got = home.run(*(Connection(*body) for body in bodies), dialect=JUDGED, **options)
+    totals = [told.totals for told in got.recorder.of(Connected)]
+    assert [each.progress for each in totals] == [False, False, False, True]
+    assert [each.events for each in totals] == [1, 2, 1, 2]
+
+
+def test_hooks_are_told_of_progress_without_a_dialect(home: World) -> None:
+    """Any event is."""
+    got = home.run(Connection(comment("hi")), Connection(ONE))
+    assert [told.totals.progress for told in got.recorder.of(Connected)] == [False, True]
 
 
 @pytest.mark.parametrize("batched", [False, True])

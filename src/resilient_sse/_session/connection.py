@@ -24,8 +24,7 @@ class Connection:
         opened_at: The time at which the headers came.
         comments: Those that hooks have yet to hear of; None if there are no hooks.
         decoder: What decodes its bytes, and goes on from the cursor.
-        totals: How much has come.
-        progress: Whether an event of it was progress.
+        totals: How much has come, and whether an event of it was progress.
         beginning: The first 500 bytes of the body; None once there was an event.
     """
 
@@ -35,7 +34,6 @@ class Connection:
         "comments",
         "decoder",
         "opened_at",
-        "progress",
         "totals",
     )
 
@@ -45,7 +43,6 @@ class Connection:
         self._reset_after = settings.reset_after
         self.opened_at = now
         self.totals = ConnectionTotals()
-        self.progress = False
         self.comments: list[str] | None = [] if listens else None
         self.beginning: bytes | None = b""
         self.decoder = settings.dialect.decoder(
@@ -97,7 +94,7 @@ class Connection:
 
     def made_progress(self, now: float) -> bool:
         """Say whether an event was progress, or the connection has been open for long."""
-        return self.progress or now - self.opened_at >= self._reset_after
+        return self.totals.progress or now - self.opened_at >= self._reset_after
 
     @property
     def server_retry(self) -> float | None:

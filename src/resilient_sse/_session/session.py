@@ -220,7 +220,7 @@ class Session:
         except IndexError:  # another thread, or a function of the dialect's, closed the source
             return None
         if self._connection is not None:
-            self._connection.progress = True
+            self._connection.totals.progress = True
         if cursor != delivery.cursor:
             delivery.cursor = cursor
             delivery.trail.append(cursor)
@@ -269,7 +269,7 @@ class Session:
                 self._halted = looked
             connection = self._connection
             if connection is not None and looked.progress:
-                connection.progress = True
+                connection.totals.progress = True
             return delivery.take(rules, looked)
 
     def _acts_on_halt(self, now: float) -> bool:
@@ -464,7 +464,7 @@ class Session:
         else:
             connection.totals.bytes += len(chunk)
             self._decode_in_pieces(connection, chunk, now)
-        return connection.progress or connection.made_progress(now)
+        return connection.totals.progress or connection.made_progress(now)
 
     def _decode_in_pieces(self, connection: Connection, chunk: bytes, now: float) -> None:
         """Decode bytes of which hooks are to hear the comments, in between."""
@@ -499,7 +499,7 @@ class Session:
         connection.totals.first_event_seconds = now - self._attempt_began
         rules = self._delivery.rules
         if rules is None or not rules.tell_progress:
-            connection.progress = True
+            connection.totals.progress = True
 
     def _ended(self, connection: Connection, now: float) -> None:
         """Act on a clean end, which is no failure, or not yet, or one that this raises.

@@ -283,14 +283,14 @@ class SourceFigures:
 
     def add_open_connection(self, sums: Counter[tuple[Sum, Labels]]) -> None:
         """Add to a copy of the sums what an open connection has received so far."""
-        self._see_first_event()
+        self._see_events()
         if self._totals is not None:
             sums[EVENTS, self._labels] += self._totals.events
             sums[BYTES, self._labels] += self._totals.bytes
 
     def disconnected(self, event: Disconnected) -> None:
         """Count what a connection received that is over, and its failure if it has one."""
-        self._see_first_event()
+        self._see_events()
         self._totals = None
         self._count(OPEN_CONNECTIONS, -1)
         self._count(EVENTS, event.events)
@@ -322,13 +322,17 @@ class SourceFigures:
         """Count the source no more."""
         self._count(SOURCES, -1)
 
-    def _see_first_event(self) -> None:
-        seconds = None if self._totals is None else self._totals.first_event_seconds
-        if self._first_event_is_seen or seconds is None:
+    def _see_events(self) -> None:
+        """Note when the first event came, and that the outage was over then if any was progress."""
+        totals = self._totals
+        seconds = None if totals is None else totals.first_event_seconds
+        if totals is None or seconds is None:
             return
-        self._first_event_is_seen = True
-        self._add(TIME_TO_FIRST_EVENT, seconds)
-        self._outage_ended(self._attempt_at + seconds)
+        if not self._first_event_is_seen:
+            self._first_event_is_seen = True
+            self._add(TIME_TO_FIRST_EVENT, seconds)
+        if totals.progress:
+            self._outage_ended(self._attempt_at + seconds)
 
     def _outage_ended(self, now: float) -> None:
         began, self._outage_began = self._outage_began, None
