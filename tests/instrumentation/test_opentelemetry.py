@@ -396,6 +396,22 @@ def test_a_connection_that_is_dropped_is_no_error(telemetry: Telemetry) -> None:
     assert attributes_of(attempt.attributes)["sse.events"] == 1
 
 
+def test_a_server_cannot_fill_the_spans(telemetry: Telemetry) -> None:
+    """Its ids may be as long as its events; a span has the beginning."""
+    refused, long = Connection(status=410), event("one", id="i" * 1_000_000)
+    with (
+        ScriptedServer([Connection(event("0", id="0"), long), refused]) as server,
+        SyncReconnectingEventSource(
+            server.url, hooks=[telemetry.hook()], policy=RETRY, on_gap="continue"
+        ) as source,
+    ):
+        assert len(list(source)) == 2
+    got = telemetry.flush()
+    told = (attributes_of(span.attributes) for span in got.spans)
+    ids = [str(each.get("sse.last_event_id", "")) for each in told]
+    assert max(map(len, ids)) == 8000
+
+
 def test_a_source_that_never_tried_leaves_no_trace(telemetry: Telemetry) -> None:
     """Entering and leaving the block without asking for an event is nothing to report."""
     with SyncReconnectingEventSource("http://127.0.0.1:9/", hooks=[telemetry.hook()]):

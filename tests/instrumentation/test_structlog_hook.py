@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -169,6 +170,37 @@ def test_leases_and_groups(event: LifecycleEvent, level: str, line: dict[str, ob
         StructlogHook()(event)
 
     assert logs == [{"log_level": level, "group": "g", **line}]
+
+
+LONG = "i" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Connecting(**WHO, attempt=1, last_event_id=LONG),
+        Comment(**WHO, text=LONG),
+        Disconnected(**WHO, failure=None, **TOTALS, last_event_id=LONG),
+        RetryScheduled(**WHO, failure=replace(BUSY, last_event_id=LONG), delay=1.0),
+        GapDetected(
+            **WHO,
+            reason="event",
+            last_event_id=LONG,
+            status_code=None,
+            event=ServerSentEvent(data=LONG),
+            continues=True,
+        ),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_a_server_cannot_fill_a_log(event: LifecycleEvent) -> None:
+    """What may be as long as an event is cut; an id that a request can carry is whole."""
+    with structlog.testing.capture_logs() as logs:
+        StructlogHook()(event)
+        StructlogHook()(Connecting(**WHO, attempt=1, last_event_id="i" * 8000))
+
+    assert len(str(logs[0])) < 9000
+    assert logs[1]["last_event_id"] == "i" * 8000
 
 
 def test_a_logger_of_ones_own() -> None:

@@ -9,7 +9,7 @@ TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What a method and the name of a header are made of (RFC 9110 5.6.2)."""
 
 # Servers refuse longer headers (Apache and nginx take 8 KB for a line), and then for ever.
-_LONGEST: Final = 8000
+LONGEST: Final = 8000
 _CONTROLS: Final = frozenset({*range(0x20), 0x7F})
 
 
@@ -21,12 +21,12 @@ def sendable(last_event_id: str) -> bool:
     if last_event_id and not last_event_id.strip(" "):
         return False
     if last_event_id.isascii() and last_event_id.isprintable():
-        return len(last_event_id) <= _LONGEST
+        return len(last_event_id) <= LONGEST
     try:
         encoded = last_event_id.encode()
     except UnicodeEncodeError:  # a lone surrogate: never from a stream, maybe from a caller
         return False
-    return len(encoded) <= _LONGEST and _CONTROLS.isdisjoint(encoded)
+    return len(encoded) <= LONGEST and _CONTROLS.isdisjoint(encoded)
 
 
 def encode_last_event_id(last_event_id: str) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from resilient_sse._values.causes import causes
+from resilient_sse._values.header import LONGEST
 
 MOST_SHOWN: Final = 200
 _MOST_TOLD: Final = 1000  # of a message of ours, in which each part from outside is bounded
@@ -50,6 +51,14 @@ def redact_text(text: str, limit: int = MOST_SHOWN) -> str:
 def quoted(text: str) -> str:
     """Return text from outside as it stands within a sentence of ours."""
     return f"'{redact_text(text)}'"
+
+
+def bounded(text: str) -> str:
+    """Return a cursor or a comment for a log line or a span: whole, unless no header could hold it.
+
+    Each of them may be as long as an event, and a cursor is told of again with every failure.
+    """
+    return text if len(text) <= LONGEST else text[: LONGEST - len(CUT)] + CUT
 
 
 def excerpt(body: bytes) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from resilient_sse._values.failure import FailureKind
-from resilient_sse._values.redact import explain
+from resilient_sse._values.redact import bounded, explain
 from resilient_sse.instrumentation import _figures
 from resilient_sse.instrumentation._figures import Counters, labels_of, missing
 from resilient_sse.lifecycle import (
@@ -394,7 +394,7 @@ class _Fact(NamedTuple):
 def _gap(event: GapDetected) -> _Fact:
     attributes: dict[str, str | int | float] = {
         "sse.gap.reason": event.reason,
-        "sse.last_event_id": event.last_event_id,
+        "sse.last_event_id": bounded(event.last_event_id),
     }
     if event.status_code is not None:
         attributes["http.response.status_code"] = event.status_code
@@ -427,7 +427,7 @@ def _disconnected(event: Disconnected, source: _Source) -> None:
     span = source.failing
     span.set_attributes({"sse.events": event.events, "sse.bytes": event.bytes})
     if event.last_event_id:
-        span.set_attribute("sse.last_event_id", event.last_event_id)
+        span.set_attribute("sse.last_event_id", bounded(event.last_event_id))
     if event.failure is not None:
         _fail(span, event.failure)
 
@@ -463,7 +463,7 @@ def _fail(span: Span, failure: Failure) -> None:
         }
     )
     if failure.last_event_id:
-        span.set_attribute("sse.last_event_id", failure.last_event_id)
+        span.set_attribute("sse.last_event_id", bounded(failure.last_event_id))
     if failure.status_code is not None:
         span.set_attribute("http.response.status_code", failure.status_code)
     span.set_status(_error_status(_told(failure.error)))

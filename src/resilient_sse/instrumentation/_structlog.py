@@ -9,7 +9,7 @@ import structlog
 
 from resilient_sse import lifecycle
 from resilient_sse._drivers.retries import keep_off_stdout
-from resilient_sse._values.redact import explain
+from resilient_sse._values.redact import bounded, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -56,6 +56,8 @@ class StructlogHook:
     The keys of a failure are ``kind``, ``error`` (with the beginning of an error's body),
     ``failed_attempt``, ``outage_seconds``, ``last_event_id`` (from which the next attempt resumes)
     and, if the server answered or said how long to wait, ``status_code`` and ``retry_after``.
+
+    An id or a comment of more than 8,000 characters, which no server means well with, is cut.
 
     Args:
         logger: The logger to use, structlog's or the standard library's (a ``logging.Logger``); by
@@ -130,7 +132,7 @@ def _as_record(
 
 
 def _connecting(log: Any, event: Any) -> None:  # noqa: ANN401 - see _WRITERS, here and below
-    log.debug("sse.connecting", attempt=event.attempt, last_event_id=event.last_event_id)
+    log.debug("sse.connecting", attempt=event.attempt, last_event_id=bounded(event.last_event_id))
 
 
 def _connected(log: Any, event: Any) -> None:  # noqa: ANN401
@@ -148,13 +150,13 @@ def _connected(log: Any, event: Any) -> None:  # noqa: ANN401
 
 
 def _comment(log: Any, event: Any) -> None:  # noqa: ANN401
-    log.debug("sse.comment", text=event.text)
+    log.debug("sse.comment", text=bounded(event.text))
 
 
 def _disconnected(log: Any, event: Any) -> None:  # noqa: ANN401
     totals = {"seconds": round(event.seconds, 6), "events": event.events, "bytes": event.bytes}
     if event.failure is None:
-        log.info("sse.disconnected", **totals, last_event_id=event.last_event_id)
+        log.info("sse.disconnected", **totals, last_event_id=bounded(event.last_event_id))
     else:
         log.debug("sse.disconnected", **totals, **_facts(event.failure))
 
@@ -168,7 +170,7 @@ def _gave_up(log: Any, event: Any) -> None:  # noqa: ANN401
 
 
 def _gap_detected(log: Any, event: Any) -> None:  # noqa: ANN401
-    facts = {"reason": event.reason, "last_event_id": event.last_event_id}
+    facts = {"reason": event.reason, "last_event_id": bounded(event.last_event_id)}
     if event.status_code is not None:
         facts["status_code"] = event.status_code
     (log.warning if event.continues else log.error)("sse.gap_detected", **facts)
@@ -224,7 +226,7 @@ def _facts(failure: Failure) -> dict[str, object]:
         "error": _named(failure.error),
         "failed_attempt": failure.attempt,
         "outage_seconds": round(failure.outage_seconds, 3),
-        "last_event_id": failure.last_event_id,
+        "last_event_id": bounded(failure.last_event_id),
     }
     if failure.status_code is not None:
         facts["status_code"] = failure.status_code
