@@ -247,6 +247,24 @@ def test_closing_a_wait() -> None:
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.timeout(20)
+def test_closing_just_before_the_library_waits(
+    thread: World, set_hooks: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook of stamina's has raised, and another thread closes the source this very moment."""
+    set_hooks(Raising(LookupError("mine")))
+    source, _, _ = thread.source(thread.serve(Connection(status=503)), waits=lambda _: 600.0)
+
+    def close_first(retry: Any) -> float:
+        source.close()
+        seconds: float = retry.seconds
+        return seconds
+
+    monkeypatch.setattr(_sync_retries, "seconds_without_stamina", close_first)
+    with source:
+        assert list(source) == []
+
+
 @pytest.mark.usefixtures("who_waits")
 def test_reconnecting_from_a_wait() -> None:
     """The next attempt goes out at once."""
