@@ -251,6 +251,31 @@ def test_dedupe_does_not_hide_what_an_event_means(verdict: Verdict) -> None:
     assert ("GapDetected" in recorder.names) == (verdict is Verdict.GAP)
 
 
+@pytest.mark.parametrize("split", [False, True], ids=["one read", "two reads"])
+@pytest.mark.parametrize("by", ["id", "position"])
+def test_dedupe_lets_in_what_has_the_id_of_a_skipped_event(by: str, *, split: bool) -> None:
+    """Only what was delivered is a repetition; what is skipped again moves no cursor back."""
+    skips = Dialect(
+        judge=lambda event: Verdict.SKIP if event.event == "ping" else Verdict.DELIVER,
+        position=None if by == "id" else lambda event, _cursor: event.id,
+    )
+    session, _ = make_session(dedupe=9, dialect=skips)
+    connect(session)
+    ping, real = b"id:1\nevent:ping\ndata:x\n\n", b"id:1\ndata:a\n\n"
+    for chunk in (ping, real) if split else (ping + real,):
+        session.received(chunk, 0.0)
+        if split and chunk is ping:
+            assert drain(session) == []
+    assert drain(session) == ["a"]
+    session.received(b"id:2\ndata:b\n\n" + real + ping, 0.0)
+    assert drain(session) == ["b"]
+    session.received(b"id:3\nevent:ping\ndata:x\n\nid:4\ndata:c\n\n", 0.0)
+    assert drain(session) == ["c"]
+    session.received(b"id:3\nevent:ping\ndata:x\n\n", 0.0)
+    assert drain(session) == []
+    assert session.last_event_id == "4"
+
+
 def begin_anew(_gap: GapDetected) -> str:
     """Stand for a function; the test plays the driver, which calls it."""
     raise NotImplementedError

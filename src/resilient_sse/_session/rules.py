@@ -33,7 +33,8 @@ class Looked:
         cursors: The cursor after each of these, and after those behind it that are not.
         before: The cursor in front of the first of them.
         stream_id: The id of the stream that is in force after them.
-        marks: What `dedupe` is to know them again by: their positions, or ids of their own.
+        marks: What `dedupe` is to know them again by, their positions or ids of their own; and
+            whether an event with that mark is handed out, not only skipped.
         progress: Whether any of them is progress.
         verdict: LAST, FAILURE or GAP if the last one ends or interrupts the stream.
         event: That event.
@@ -56,7 +57,7 @@ class Looked:
     def __init__(self, cursor: str, stream_id: str) -> None:
         self.count = 0
         self.stream_id = stream_id
-        self.marks: dict[str, None] = {}
+        self.marks: dict[str, bool] = {}
         self.handed: list[ServerSentEvent] = []
         self.cursors: list[str] = []
         self.before = cursor
@@ -117,6 +118,7 @@ class Rules:
     def begin_after(self, cursor: str) -> None:
         """Begin after a cursor, of which it is known that its event was delivered."""
         self._known = DeliveredIds(self._size, cursor) if self._size else None
+        self._skipped = DeliveredIds(self._size)
         if not self.by_position:
             self.stream_id = cursor
 
@@ -198,8 +200,9 @@ class Rules:
             return
         cursor = self._cursor_after(event, looked.cursor, looked.stream_id)
         mark = cursor if self.by_position else event.id if own else None
-        again = self._known is not None and (mark in self._known or mark in looked.marks)
-        skipped = again or verdict is Verdict.SKIP
+        skip = verdict is Verdict.SKIP
+        again = mark is not None and self._came_before(mark, looked, skip=skip)
+        skipped = again or skip
         last = verdict is Verdict.LAST or (
             not skipped and self._until is not None and bool(self._until(event))
         )
@@ -208,19 +211,30 @@ class Rules:
         if cursor is None or again:  # all up to the cursor was delivered, so it does not move back
             cursor = looked.cursor
         if self._known is not None and mark and not again:
-            looked.marks[mark] = None
+            looked.marks[mark] = not skip
         looked.add(None if skipped else event, cursor)
         if not skipped and verdict is not Verdict.GREETING:
             looked.progress = True
         if last:
             looked.verdict, looked.event = Verdict.LAST, event
 
+    def _came_before(self, mark: str, looked: Looked, *, skip: bool) -> bool:
+        """Say whether an event was handed out before; one that is skipped, whether it came before.
+
+        So one that was skipped hides none that is to be handed out, whatever id it had.
+        """
+        if self._known is None:
+            return False
+        if mark in self._known or looked.marks.get(mark, False):
+            return True
+        return skip and (mark in self._skipped or mark in looked.marks)
+
     def taken(self, looked: Looked) -> None:
         """Note that events that were looked at are dealt with."""
         self.stream_id = looked.stream_id
         if self._known is not None:
-            for mark in looked.marks:
-                self._known.remember(mark)
+            for mark, handed in looked.marks.items():
+                (self._known if handed else self._skipped).remember(mark)
         if self.by_id:
             del self._own_ids[len(self._own_ids) - looked.count :]
 
