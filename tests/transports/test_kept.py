@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import os
+import selectors
 import socket
 import ssl
 import threading
@@ -293,3 +295,23 @@ def test_trailers_are_what_h11_makes_of_them(trailers: bytes) -> None:
     assert framing.feed(body) == b"hi"
     assert (framing.open, framing.error) == (False, verdict)
     assert framing.reusable == (not verdict)
+
+
+@pytest.mark.skipif(not hasattr(selectors, "PollSelector"), reason="there each wait takes one")
+@each
+async def test_looking_at_a_kept_connection_takes_no_file_descriptor(
+    make: Callable[..., httpx.AsyncBaseTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When there are none left, the connection serves, and is not left open for nobody."""
+
+    def no_descriptors(*_args: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with Server(OK, OK) as server:
+        async with httpx.AsyncClient(transport=make()) as client:
+            await client.get(server.url)
+            for kind in ("EpollSelector", "KqueueSelector", "DevpollSelector", "DefaultSelector"):
+                monkeypatch.setattr(selectors, kind, no_descriptors, raising=False)
+            await client.get(server.url)
+            monkeypatch.undo()
+    assert [number for number, _ in server.heads] == [1, 1]

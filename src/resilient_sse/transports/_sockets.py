@@ -24,7 +24,10 @@ SocketOption: TypeAlias = (
 )
 
 Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelector)
-"""Waits for a few sockets: one system call, where that of `DefaultSelector` makes five."""
+"""Waits for a few sockets: one system call, where that of `DefaultSelector` makes five.
+
+And it takes no file descriptor, of which there may be none left.
+"""
 
 # Small events of one read then stay in the processor's nearer caches, and too few of them live at a
 # time to keep the garbage collector busy: a backlog twice as fast as with 64 KB. Of events of a
@@ -51,7 +54,7 @@ def set_receive_timeout(sock: socket.socket, seconds: float | None) -> None:
 
 def is_readable(sock: Any) -> bool:  # noqa: ANN401 - what an event loop wraps a socket in, too
     """Say whether a read would not have to wait."""
-    with selectors.DefaultSelector() as selector:
+    with Selector() as selector:
         selector.register(sock.fileno(), selectors.EVENT_READ)
         return bool(selector.select(0))
 
