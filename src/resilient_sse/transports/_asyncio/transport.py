@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from asyncio.selector_events import BaseSelectorEventLoop
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from resilient_sse._values.frames import without_locals
 from resilient_sse._values.library import AsyncTransport, kind_for
+from resilient_sse.transports._asyncio.dial import Dial
 from resilient_sse.transports._asyncio.stream import AsyncioStream
 from resilient_sse.transports._base import TransportBase
 from resilient_sse.transports._body import Body
 from resilient_sse.transports._request_exchange import RequestExchange, origin_of
+from resilient_sse.transports._threads.dial import in_turns
 
 if TYPE_CHECKING:
     from resilient_sse._values.http_messages import HTTPRequest
@@ -22,8 +26,6 @@ if TYPE_CHECKING:
     from resilient_sse.transports._request_exchange import Origin
 
 __all__ = ["AsyncioTransport"]
-
-_HEAD_START: Final = 0.25  # of each address before the next one (RFC 8305 8)
 
 
 class AsyncioTransport(TransportBase[AsyncioStream, asyncio.TimerHandle], AsyncTransport):
@@ -127,13 +129,17 @@ class AsyncioTransport(TransportBase[AsyncioStream, asyncio.TimerHandle], AsyncT
         if self._uds:
             await loop.create_unix_connection(lambda: stream, self._uds)
             return
+        # Not an address, nor what ends in a number and so is no name (URL standard, 3.5).
+        named = ":" not in origin.host and not origin.host.rpartition(".")[2].isdecimal()
+        if named and isinstance(loop, BaseSelectorEventLoop):  # others have ways of their own
+            kind = socket.SOCK_STREAM
+            found = await loop.getaddrinfo(origin.host, origin.port, type=kind)
+            sock = await Dial(loop, self._local_address).race(in_turns(found))
+            await loop.create_connection(lambda: stream, sock=sock)
+            return
         options: dict[str, Any] = {}
         if self._local_address is not None:
             options["local_addr"] = (self._local_address, 0)
-        # Not an address, nor what ends in a number and so is no name (URL standard, 3.5).
-        named = ":" not in origin.host and not origin.host.rpartition(".")[2].isdecimal()
-        if named and isinstance(loop, asyncio.BaseEventLoop):  # other loops cannot do that
-            options["happy_eyeballs_delay"] = _HEAD_START
         await loop.create_connection(lambda: stream, origin.host, origin.port, **options)
 
     # -- Connections that wait for another request ----------------------------------------------

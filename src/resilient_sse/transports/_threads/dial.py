@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from resilient_sse._values.library import Library
     from resilient_sse.transports._sockets import SocketOption
 
-__all__ = ["Address", "Dial", "addresses_of"]
+__all__ = ["Address", "Dial", "addresses_of", "in_turns"]
 
 Address: TypeAlias = tuple[int, Any]
 """An address family, and an address as this family writes it."""
@@ -175,7 +175,11 @@ def addresses_of(where: tuple[str, int] | str) -> list[Address]:
     """
     if isinstance(where, str):
         return [(socket.AF_UNIX, where)]
-    resolved = socket.getaddrinfo(*where, type=socket.SOCK_STREAM)
+    return in_turns(socket.getaddrinfo(*where, type=socket.SOCK_STREAM))
+
+
+def in_turns(resolved: Iterable[tuple[Any, ...]]) -> list[Address]:
+    """Return what `socket.getaddrinfo` found, the families in turns."""
     found: list[Address] = [(family, address) for family, *_, address in resolved]
     preferred = [address for address in found if address[0] == found[0][0]]
     others = [address for address in found if address not in preferred]
