@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import threading
 import time
-from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -336,9 +335,8 @@ def test_only_the_time_of_a_policy_is_used_up() -> None:
     """What it gives up on for another reason, or before it was given any time, stays given up."""
 
     def waits(policy: RetryPolicy) -> list[float]:
-        outage = StoreOutage(
-            make_settings(cursor_policy=policy), Hooks((), url="", source_id=1, lock=nullcontext())
-        )
+        hooks = Hooks((), url="", source_id=1, lock=threading.RLock())
+        outage = StoreOutage(make_settings(cursor_policy=policy), hooks)
         now, waits = 0.0, list[float]()
         while (delay := outage.delay(outage.note(ConnectionError(), now, cursor=""))) is not None:
             now += delay

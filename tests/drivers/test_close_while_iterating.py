@@ -28,6 +28,11 @@ class Emptied(list[ServerSentEvent]):
 
     def pop(self, _index: SupportsIndex = -1) -> ServerSentEvent:
         """Find nothing."""
+        del self[-1]
+        return ServerSentEvent()
+
+    def __delitem__(self, _index: SupportsIndex | slice) -> None:
+        """Find nothing."""
         self.looks -= 1
         if not self.looks:
             self.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
@@ -723,7 +723,8 @@ class Intruding:
     """A lock that somebody else gets first, once."""
 
     def __init__(self, *_arguments: object) -> None:
-        self._lock = threading.RLock()
+        self._lock = cast("Any", threading.RLock())
+        self._is_owned = self._lock._is_owned
         self.intruder: Callable[[], object] | None = None
 
     def acquire(self) -> None:

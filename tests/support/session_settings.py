@@ -10,7 +10,8 @@ from resilient_sse._session.hooks import hooks_of
 from resilient_sse._session.session import Do, Over, Session
 
 if TYPE_CHECKING:
-    from resilient_sse._session.session import Lock
+    from contextlib import AbstractContextManager
+
     from resilient_sse._session.settings import Settings
 
 URL = "http://user:secret@example.com/events?token=secret"
@@ -21,7 +22,7 @@ def make_settings(url: str = URL, **keywords: Any) -> Settings:
     return ReconnectingEventSource(url, **keywords)._settings
 
 
-def session_of(settings: Settings, lock: Lock | None = None) -> Session:
+def session_of(settings: Settings, lock: AbstractContextManager[Any] | None = None) -> Session:
     """Make a session as a source does."""
     lock = threading.RLock() if lock is None else lock
     return Session(settings, hooks_of(settings, lock), lock)

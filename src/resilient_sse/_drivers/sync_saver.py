@@ -82,12 +82,12 @@ class SyncSaver:
             return
         if not wait:
             self._wanted = True  # before it is tried, so that whoever saves sees it afterwards
-        while self._one_at_a_time.acquire(blocking=wait):
-            try:
+        # Not `acquire`: a signal handler that raises right after it would leave this locked. So who
+        # comes in the very moment in which another thread begins does wait for it.
+        while wait or not self._one_at_a_time.locked():
+            with self._one_at_a_time:
                 self._wanted = False
                 self._with_store("save", self._save, patient=patient)
-            finally:
-                self._one_at_a_time.release()
             if not self._wanted:
                 return  # else another thread acknowledged meanwhile, and did not wait
 
@@ -158,13 +158,9 @@ class SyncSaver:
 
     def _lacks_something(self) -> bool:
         """Say whether the store lacks a cursor, or is being given one."""
-        if not self._one_at_a_time.acquire(blocking=False):
+        if self._one_at_a_time.locked():
             return True
-        try:
-            lacking = self._begin()
-        finally:
-            self._one_at_a_time.release()
-        return lacking is not None or self._wanted  # by a thread that took this for a save
+        return self._begin() is not None
 
     def _with_store(self, operation: Operation, use: Callable[[], None], *, patient: bool) -> None:
         """Use the store, and try again for as long as `Saving` says so, or until `wake`."""

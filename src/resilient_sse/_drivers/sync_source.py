@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import suppress
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from resilient_sse._drivers.batches import SyncBatches
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["SyncReconnectingEventSource"]
 
 _CLEAN_UP_SECONDS: Final = 10.0  # how long closing a connection and a client may take
+_LOOKS_EVERY: Final = 0.005
 
 
 class SyncReconnectingEventSource(Source[HTTPClient]):
@@ -96,13 +98,17 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         return self
 
     def __next__(self) -> ServerSentEvent:
-        if self._ready:
+        ready = self._ready
+        if ready:
             try:  # an exit of `suppress` would double what an event of a backlog costs
-                return self._ready.pop()
+                event = ready[-1]
+                del ready[-1]  # after `pop` a signal handler might raise, and it would be lost
             except IndexError:  # another thread closed the source this very moment
                 pass
-        if self._quick is not None and (event := self._quick()) is not None:
-            return event
+            else:
+                return event
+        if self._quick is not None and (quick := self._quick()) is not None:
+            return quick
         events = self._pull(1)
         if not events:
             raise StopIteration
@@ -136,11 +142,9 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         self._session.close(self._now(), wake=self._interrupt)
 
     def _clean_up(self, *, wait: bool) -> None:
-        if self._pulling.acquire(blocking=wait):  # else the thread that pulls cleans up
-            try:
+        if wait or not self._pulling.locked():  # else the thread that pulls cleans up
+            with self._pulling:
                 self._finish()
-            finally:
-                self._pulling.release()
 
     def reconnect(self) -> None:
         """Drop the connection or the wait now and connect at once, from any thread.
@@ -197,11 +201,12 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         if not self._inside:
             self._check_inside("with")
         session, plain = self._session, self._plain
-        free = self._pulling.acquire(False)  # noqa: FBT003 - with a keyword it takes twice as long
-        # After the end it is held by whoever cleans up, which takes a moment.
-        if not (free or (self._is_over() and self._pulling.acquire(timeout=_CLEAN_UP_SECONDS))):
+        if self._pulling.locked() and not self._is_clean():
             raise busy()
-        try:
+        # Only `with` is safe from a signal handler that raises: between `acquire` and ``try`` one
+        # would leave it locked, and nobody could leave the block. Two threads that come here in
+        # the same moment wait for each other.
+        with self._pulling:
             while True:
                 if not plain:
                     self._acknowledge()
@@ -218,8 +223,15 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
                     self._end(step)
                     return []
                 self._do(step)
-        finally:
-            self._pulling.release()
+
+    def _is_clean(self) -> bool:
+        """Wait, after the end, for whoever cleans up, which takes a moment."""
+        until = monotonic() + _CLEAN_UP_SECONDS
+        while self._is_over() and monotonic() < until:
+            if not self._pulling.locked():
+                return True
+            sleep(_LOOKS_EVERY)
+        return False
 
     def _end(self, over: Over) -> None:
         """Raise what the source ended with."""

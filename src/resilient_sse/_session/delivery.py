@@ -77,13 +77,19 @@ class Delivery:
     def resumable(self) -> str:
         """The newest cursor that a request can carry."""
         if self.trail:
-            self._find_resumable(reversed(self.trail))
+            self._resumable = self._find_resumable(reversed(self.trail))
             self.trail.clear()
         return self._resumable
 
-    def _find_resumable(self, cursors: Iterable[str]) -> None:
-        """Take the first of these, newest first, that a request can carry."""
-        self._resumable = next(filter(self.carries, cursors), self._resumable)
+    def _resumable_after(self, events: list[ServerSentEvent], newest: str) -> str:
+        """Return the newest cursor that a request can carry, after these events have come."""
+        if self.carries(newest):
+            return newest
+        return self._find_resumable(event.id for event in reversed(events))
+
+    def _find_resumable(self, cursors: Iterable[str]) -> str:
+        """Return the first of these, newest first, that a request can carry; else the old one."""
+        return next(filter(self.carries, cursors), self._resumable)
 
     # -- In ------------------------------------------------------------------------------------
 
@@ -109,21 +115,19 @@ class Delivery:
         """Take what the decoder returned, and the comments before it; return how many are new."""
         if self._by_id and events:
             events = self._looked_at_ids(events, decoder)
+        newest = decoder.last_event_id
+        moves = newest != self.cursor and self.rules is None
+        resumable = self._resumable_after(events, newest) if moves else ""
         if comments or self.queue or self.waiting:
-            self._line_up(events, comments or [])
+            self.line_up(events, comments or [])
         else:
-            self._batch, self._before_batch = events, self.cursor
-            self.queue.extend(events)
-            self.queue.reverse()
-        newest = self._newest = decoder.last_event_id
-        if self.rules is not None:
+            # As `_enqueue` does, whose call would be a part of what each read costs.
+            self._before_batch, self._batch, self.queue[:] = self.cursor, events, events[::-1]
+        self._newest = newest
+        if moves:
+            self.cursor, self._resumable = newest, resumable
+        elif self.rules is not None:
             self.settle(self.rules)
-        elif newest != self.cursor:
-            self.cursor = newest
-            if self.carries(newest):
-                self._resumable = newest
-            else:
-                self._find_resumable([event.id for event in reversed(events)])
         return len(events)
 
     def _looked_at_ids(
@@ -137,29 +141,31 @@ class Delivery:
         return self._delivered_ids.fresh(events, own_ids)
 
     def _enqueue(self, events: list[ServerSentEvent], before: str) -> None:
-        """Put events into the queue, which is empty."""
-        self._before_batch = before
-        self._batch = events
-        self.queue.extend(events)
-        self.queue.reverse()
+        """Put events into the queue, which is empty.
 
-    def _line_up(self, events: list[ServerSentEvent], comments: list[str]) -> None:
+        A signal handler may raise after any call, and the program may go on all the same. So
+        nothing is called here, nor by who calls this up to what belongs to it.
+        """
+        self._before_batch, self._batch, self.queue[:] = before, events, events[::-1]
+
+    def line_up(self, events: list[ServerSentEvent], comments: list[str]) -> None:
         """Put events behind what waits, with the comments in front of them."""
         if not self.queue and not self.waiting:
             self._batch, self._before_batch = [], self.cursor
         if self.waiting and not self.waiting[-1].events:  # so a flood of comments is one run
             self.waiting[-1].comments.extend(comments)
-            self.waiting[-1].events.extend(events)
+            self.waiting[-1].events[:] = events
         elif comments or events:
-            self.waiting.append(Run(comments, events))
+            self.waiting += [Run(comments, events)]
 
     def next_run(self) -> list[str]:
         """Let the next run into the queue; return the comments that stand in front of it."""
         if not self.waiting:  # perhaps another thread closed the source
             return []
         before = self.last_event_id
-        run = self.waiting.pop(0)
+        run = self.waiting[0]
         self._enqueue(run.events, before)
+        del self.waiting[0]
         return run.comments
 
     def comments_due(self) -> list[str]:
@@ -170,14 +176,13 @@ class Delivery:
         """Let all runs into the queue, and the comments between them wait behind them."""
         if not self.queue:
             return
-        events, before = self._batch.copy(), self._before_batch
-        runs, self.waiting[:] = self.waiting[:], []
-        for run in runs:
+        events = self._batch.copy()
+        for run in self.waiting:
             events += run.events
-        self.queue.clear()
-        self._enqueue(events, before)
-        if comments := [text for run in runs for text in run.comments]:
-            self.waiting.append(Run(comments, []))
+        comments = [text for run in self.waiting for text in run.comments]
+        behind = [Run(comments, [])] if comments else []
+        self._enqueue(events, self._before_batch)
+        self.waiting[:] = behind
 
     def settle(self, rules: Rules) -> None:
         """Once nothing waits, take over an id that came without an event."""

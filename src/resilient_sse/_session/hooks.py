@@ -53,7 +53,7 @@ class Teller:
             _check(hook)
         self._broken: set[int] = set()
         self.untold: deque[LifecycleEvent] = deque() if self._hooks else _NOTHING
-        self._telling = False
+        self._teller: object = None  # the call of `tell` that tells
         self._who = who
         self._lock = lock
 
@@ -71,19 +71,18 @@ class Teller:
         If a hook closes the source, the others hear first of what it heard; and what another
         thread brings about while this one tells, this one tells.
         """
-        while self.untold and self._may_tell():
+        me = object()
+        while self.untold:
             try:
+                with self._lock:
+                    if self._teller is not None:
+                        return
+                    self._teller = me
                 while self.untold:
                     self._tell(self.untold.popleft())
-            finally:
-                self._telling = False
-
-    def _may_tell(self) -> bool:
-        with self._lock:
-            if self._telling:
-                return False
-            self._telling = True
-            return True
+            finally:  # also if a signal handler raises anywhere: it calls nothing, so not in here
+                if self._teller is me:
+                    self._teller = None
 
     def _tell(self, event: LifecycleEvent) -> None:
         for hook in self._hooks:
@@ -155,7 +154,7 @@ class Hooks(Teller):
             return
         self._closed = type(event) is Closed
         self.add(event)
-        if not self.deciding.depth:  # else it is told when the decision is made
+        if not self.deciding.under_way:  # else it is told when the decision is made
             self.tell()
 
     def inject_headers(self, headers: MutableMapping[str, str]) -> None:
@@ -179,20 +178,24 @@ def hooks_of(settings: Settings, lock: AbstractContextManager[Any]) -> Hooks:
 
 
 class Deciding:
-    """Holds the lock of a source while its session decides; then what was noted is told.
+    """Tells what was noted once the lock of a source, entered inside of this, is free again.
 
-    Attributes:
-        depth: How many decisions are under way, one inside the other.
+    It does not hold the lock itself: a signal handler may raise in any function of Python's, before
+    its first line too, and would leave the lock as it is. ``with`` and the lock alone are safe.
     """
 
-    def __init__(self, hooks: Hooks, lock: AbstractContextManager[Any]) -> None:
+    def __init__(self, hooks: Hooks, lock: Any) -> None:  # noqa: ANN401 - its type hides a method
         self._hooks = hooks
-        self._lock = lock
-        self.depth = 0
+        self._is_mine = lock._is_owned  # noqa: SLF001 - by which `threading.Condition` asks, too
+
+    @property
+    def under_way(self) -> bool:
+        """Whether this thread holds the lock, perhaps one decision inside another."""
+        mine: bool = self._is_mine()
+        return mine
 
     def __enter__(self) -> None:
-        self._lock.__enter__()
-        self.depth += 1
+        pass
 
     def __exit__(
         self,
@@ -200,10 +203,7 @@ class Deciding:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.depth -= 1
-        outermost = not self.depth
-        self._lock.__exit__(None, None, None)
-        if outermost and self._hooks.untold:
+        if self._hooks.untold and not self.under_way:
             self._hooks.tell()
 
 

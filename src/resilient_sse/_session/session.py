@@ -46,7 +46,7 @@ The rules:
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from resilient_sse._decoding.comments import pieces
 from resilient_sse._session.connection import Connection
@@ -73,7 +73,7 @@ from resilient_sse.lifecycle import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
-    from typing import Protocol
+    from typing import Any
 
     from resilient_sse._session.delivery import Run
     from resilient_sse._session.hooks import Hooks
@@ -82,12 +82,6 @@ if TYPE_CHECKING:
     from resilient_sse._values.event import ServerSentEvent
     from resilient_sse._values.http_messages import HTTPRequest
     from resilient_sse.lifecycle import GapDetected
-
-    class Lock(AbstractContextManager[Any], Protocol):
-        """One of `threading`, of which nothing is imported here."""
-
-        def acquire(self) -> object: ...
-        def release(self) -> object: ...
 
 
 # Ends of the stream, not of the program's interest in it.
@@ -151,7 +145,7 @@ class Session:
         saving: The part that the cursor store has to do with.
     """
 
-    def __init__(self, settings: Settings, hooks: Hooks, lock: Lock) -> None:
+    def __init__(self, settings: Settings, hooks: Hooks, lock: AbstractContextManager[Any]) -> None:
         self._settings = settings
         self.state = ConnectionState.CONNECTING
         self.finished = self.interrupted = False
@@ -311,7 +305,7 @@ class Session:
         return gaps.gives_up or gaps.has_function
 
     def _give_up_at(self, gap: GapError, now: float) -> None:
-        with self._deciding:
+        with self._deciding, self._lock:
             cursor = self.last_event_id
             of_library(gap, self._settings.library).request = self._outage.request
             failure = Failure(error=gap, kind=FailureKind.GAP, last_event_id=cursor)
@@ -341,7 +335,7 @@ class Session:
         if self.must_wait:
             return self.retry(now, certain=is_certain())
         if self._waited:
-            with self._deciding:  # while it is still waiting, as hooks may see
+            with self._deciding, self._lock:  # while it is still waiting, as hooks may see
                 self._tell_of_retry()
         gap = self._gaps.open
         if gap is None or self.finished:  # a hook may have closed it
@@ -368,7 +362,7 @@ class Session:
         if again:
             self._waited = True
             return
-        with self._deciding:
+        with self._deciding, self._lock:
             if not self.finished:
                 self._give_up(tuple(self._outage.failures), now)
 
@@ -376,7 +370,7 @@ class Session:
 
     def begin_attempt(self, now: float) -> Attempt | None:
         """Begin one try at opening a connection; None if the source is closed."""
-        with self._deciding:
+        with self._deciding, self._lock:
             if self.finished:
                 return None
             self.interrupted = False
@@ -418,7 +412,7 @@ class Session:
         except Exception as error:  # noqa: BLE001 - what a decoder raises is its own affair
             self.close(now, error=error)
             return False
-        with self._deciding:
+        with self._deciding, self._lock:
             if self.finished:  # perhaps from another thread, meanwhile
                 return False
             self._connection = connection
@@ -469,11 +463,18 @@ class Session:
     def _decode_in_pieces(self, connection: Connection, chunk: bytes, now: float) -> None:
         """Decode bytes of which hooks are to hear the comments, in between."""
         for piece in pieces(chunk):
-            events: list[ServerSentEvent] = []
             try:
                 events = connection.decode(piece)
-            finally:  # comments stand in front of what cannot be decoded, too
-                self._decoded(connection, events, now, connection.take_comments())
+            except BaseException:  # comments stand in front of what cannot be decoded, too
+                self._heard(connection.take_comments())
+                raise
+            self._decoded(connection, events, now, connection.take_comments())
+
+    def _heard(self, comments: list[str]) -> None:
+        """Put comments behind what waits; the decoder has failed, and its cursor says nothing."""
+        with self._lock:
+            if not self.finished:
+                self._delivery.line_up([], comments)
 
     def _decoded(
         self,
@@ -483,16 +484,13 @@ class Session:
         comments: list[str] | None = None,
     ) -> None:
         """Put what came of some bytes, comments first, behind what waits to be handed out."""
-        self._lock.acquire()  # `with` takes twice as long, and this is for every read
-        try:
+        with self._lock:
             if self.finished:  # perhaps from another thread, while this one was decoding
                 return
             new = self._delivery.fill(events, connection.decoder, comments)
             if new and not connection.totals.events:
                 self._first_came(connection, now)
             connection.totals.events += new
-        finally:
-            self._lock.release()
 
     def _first_came(self, connection: Connection, now: float) -> None:
         """Note that the first events of a connection came."""
@@ -535,7 +533,7 @@ class Session:
             error: Why; None if this side dropped it.
             now: The time.
         """
-        with self._deciding:
+        with self._deciding, self._lock:
             connection, self._connection = self._connection, None
             broken_by, self._broken_by = self._broken_by, None
             if self.finished:
@@ -608,7 +606,7 @@ class Session:
         except Exception as error:  # noqa: BLE001 - it is the consumer's to see
             self.close(now, error=error)
             return None
-        with self._deciding:
+        with self._deciding, self._lock:
             if self._unless_over(failure) is None:  # the policy may close, or another thread
                 return None
             delay = self._unless_unsafe(failure, answer)
@@ -663,7 +661,7 @@ class Session:
 
     def recovered(self, cursor: object, now: float) -> None:
         """Go on from the cursor that ``on_gap`` returned; "" asks from now."""
-        with self._deciding:
+        with self._deciding, self._lock:
             if self.finished or self._gaps.open is None:
                 return
             try:
@@ -698,7 +696,7 @@ class Session:
             error: What the next pull raises; None if the iteration is to end normally.
             wake: Wakes whoever waits, also if it is over already; hooks hear of the end after that.
         """
-        with self._deciding:
+        with self._deciding, self._lock:
             if error is None:
                 self._end("closed", now)
             else:
@@ -707,7 +705,7 @@ class Session:
                 wake()
 
     def _end(self, reason: str, now: float, outcome: Exception | None = None) -> None:
-        with self._deciding:
+        with self._deciding, self._lock:
             if self.finished:
                 return
             self._outcome = outcome

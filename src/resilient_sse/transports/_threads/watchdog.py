@@ -14,6 +14,8 @@ What makes it safe:
   with another's bytes.
 - It holds what it watches weakly, and ends when nothing is left. It is a daemon: the end of the
   interpreter stops it where it stands, perhaps with the lock, so `unwatch` takes no lock then.
+- The lock is entered as itself, not through the condition, whose method is a Python function: a
+  signal handler that raises there would leave it locked, and every reader after it would wait.
 - A forked child has the lock as it was, and no thread: it begins with a new watchdog.
 """
 
@@ -57,20 +59,20 @@ class Watchdog:
 
     def begin_anew(self) -> None:
         """Forget all: in a forked child the thread is not there, and the lock may be held."""
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._watched: WeakSet[Watched] = WeakSet()
         self._awake_at = math.inf
         self._thread: threading.Thread | None = None  # another one than this is to end
 
     def watch(self, watched: Watched, seconds: float) -> None:
         """Have reads of this end soon after their limit, which has just been set to this."""
-        with self._changed:
+        with self._lock:
             self._watched.add(watched)
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="resilient_sse watch", daemon=True
-                )
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="resilient_sse watch", daemon=True)
+                thread.start()  # it waits for the lock, and ends if it is not the one after all
+                self._thread = thread
             elif monotonic() + seconds + 2 * _GRACE < self._awake_at:  # it would look too late
                 self._changed.notify()
 
@@ -78,7 +80,7 @@ class Watchdog:
         """Look after these no longer; if there is no other, the thread has ended on return."""
         if sys.is_finalizing():  # daemon threads were stopped where they stood, lock and all
             return
-        with self._changed:
+        with self._lock:
             for each in gone:
                 self._watched.discard(each)
             if self._watched or self._thread is None:
@@ -93,7 +95,7 @@ class Watchdog:
 
     def _rest(self) -> bool:
         """Wait until a limit may be over, and say whether there is anything to look at."""
-        with self._changed:
+        with self._lock:
             if self._thread is not threading.current_thread():
                 return False
             if not self._watched:
@@ -106,7 +108,7 @@ class Watchdog:
 
     def _look(self) -> None:
         now = monotonic()
-        with self._changed:
+        with self._lock:
             watched = list(self._watched)
         for each in watched:
             if each.reading_until + _GRACE <= now:
