@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
 import ssl
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import certifi
 import httpx
 import pytest
 import respx
 
 from resilient_sse import (
+    Closed,
     GiveUpError,
     NDJSONDecoder,
     NDJSONError,
@@ -32,6 +36,8 @@ from tests.support.files import PEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from resilient_sse import LifecycleEvent
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -216,6 +222,50 @@ def trusts(client: httpx.Client, url: str, *, tries: int) -> bool:
             return client.get(url).status_code == 200
         time.sleep(0.05)
     return False
+
+
+def no_certificates() -> None:
+    """Stand for reading them without a file descriptor left."""
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+async def read_async(url: str, told: list[LifecycleEvent]) -> None:
+    """Read a stream."""
+    async with ReconnectingEventSource(url, hooks=[told.append]) as source:
+        await anext(source)
+
+
+def start(in_thread: bool, url: str, told: list[LifecycleEvent]) -> None:
+    """Do so, or do the same in a thread."""
+    if not in_thread:
+        anyio.run(read_async, url, told)
+        return
+    with SyncReconnectingEventSource(url, hooks=[told.append]) as source:
+        next(source)
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_no_certificates_are_read_for_a_stream_without_tls(
+    monkeypatch: pytest.MonkeyPatch,
+    in_thread: bool,
+) -> None:
+    """It takes time, and may fail."""
+    monkeypatch.setattr(_client, "_ssl_context", no_certificates)
+    with ScriptedServer(then=Connection(event("x"))) as server:
+        start(in_thread, server.url, [])
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_hooks_hear_of_the_end_if_no_client_can_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+    in_thread: bool,
+) -> None:
+    """The block is not entered then, and so never left."""
+    told: list[LifecycleEvent] = []
+    monkeypatch.setenv("http_proxy", "nonsense://proxy")
+    with pytest.raises(ValueError, match="http_proxy"):
+        start(in_thread, "http://stream.invalid", told)
+    assert [type(each) for each in told] == [Closed]
 
 
 @pytest.mark.anyio

@@ -18,6 +18,7 @@ import pytest
 
 from resilient_sse._values.library import HTTPX, installed
 from resilient_sse.transports import AsyncioTransport, SyncTransport
+from resilient_sse.transports._base import TransportBase
 from resilient_sse.transports._framing import Chunked
 from resilient_sse.transports._request_exchange import origin_of
 from tests.support import both
@@ -315,3 +316,19 @@ async def test_looking_at_a_kept_connection_takes_no_file_descriptor(
             await client.get(server.url)
             monkeypatch.undo()
     assert [number for number, _ in server.heads] == [1, 1]
+
+
+@each
+async def test_certificates_that_cannot_be_read_are_an_error_in_connecting(
+    make: Callable[..., httpx.AsyncBaseTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent, and it may pass: the process may be out of file descriptors."""
+
+    def no_descriptors(*_args: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(TransportBase, "_context", no_descriptors)
+    with Server(OK) as server:
+        async with httpx.AsyncClient(transport=make()) as client:
+            with pytest.raises(httpx.ConnectError, match=r"certificates to trust .*Too many open"):
+                await client.get(server.url.replace("http:", "https:"))

@@ -58,13 +58,13 @@ class ReconnectingEventSource(Source[AsyncHTTPClient]):
         self._retries = Retries(f"{name}.connect", self._settings.shown_url, report)
         try:
             await self._saver.load()
+            if self._client is None:
+                self._client = default_async_client()
+            self._slot = slot_of(self._client, own=self._own_client)
+            self._requests = Requests(self._client, self._settings, self._hooks.inject_headers)
         except BaseException:  # then the block is not entered, and so never left
             self._session.close(self._now())
             raise
-        if self._client is None:
-            self._client = default_async_client()
-        self._slot = slot_of(self._client, own=self._own_client)
-        self._requests = Requests(self._client, self._settings, self._hooks.inject_headers)
         return self
 
     async def __aexit__(

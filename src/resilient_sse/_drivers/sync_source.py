@@ -67,13 +67,13 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         self._enter()
         try:
             self._saver.load()
+            if self._client is None:
+                self._client = default_client()
+            self._slot = slot_of(self._client, own=self._own_client)
+            self._requests = Requests(self._client, self._settings, self._hooks.inject_headers)
         except BaseException:  # then the block is not entered, and so never left
             self._session.close(self._now())
             raise
-        if self._client is None:
-            self._client = default_client()
-        self._slot = slot_of(self._client, own=self._own_client)
-        self._requests = Requests(self._client, self._settings, self._hooks.inject_headers)
         return self
 
     def __exit__(

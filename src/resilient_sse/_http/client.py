@@ -60,16 +60,19 @@ def default_async_client(verify: ssl.SSLContext | None = None) -> AsyncClient:
     Args:
         verify: What to trust; by default the usual authorities.
     """
-    context = verify or _ssl_context()
+
+    def over_httpx(proxy: str | None = None) -> AsyncBaseTransport:
+        # Not before it is needed: what cannot be read then is a failure, which may pass.
+        return async_transport(verify or _ssl_context(), proxy)
+
     direct: AsyncBaseTransport
     if on_trio() or _is_patched(AsyncHTTPTransport, "AsyncConnectionPool"):
-        direct = async_transport(context)
+        direct = over_httpx()
     elif verify is None:
         direct = _AsyncioTransport(socket_options=KEEPALIVE)
     else:
         direct = AsyncioTransport(verify=verify, socket_options=KEEPALIVE)
-    through = functools.partial(async_transport, context)
-    mounted = mounts(through, lambda proxied, but: AsyncUnless(proxied, direct, but))
+    mounted = mounts(over_httpx, lambda proxied, but: AsyncUnless(proxied, direct, but))
     return _AsyncClient(transport=direct, mounts=mounted)
 
 

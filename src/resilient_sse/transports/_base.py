@@ -46,6 +46,18 @@ class TransportBase(Generic[S, T]):
         # Who waits for another request, and until when; the one that was used last comes last
         self._idle: dict[Origin, dict[S, T]] = {}
 
+    def _trust(self, library: Library) -> ssl.SSLContext:
+        """Return what `_context` does; what cannot be read for it is an error in connecting.
+
+        Raises:
+            httpx.ConnectError: A file is not there, or the process is out of file descriptors.
+        """
+        try:
+            return self._context(library)
+        except OSError as error:
+            msg = f"the certificates to trust cannot be read: {error}"
+            raise library.ConnectError(msg) from error
+
     def _context(self, library: Library) -> ssl.SSLContext:
         """Return the context for a library's client: what the two trust by default differs."""
         if isinstance(self._verify, ssl.SSLContext):

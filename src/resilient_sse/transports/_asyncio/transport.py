@@ -70,7 +70,7 @@ class AsyncioTransport(TransportBase[AsyncioStream, asyncio.TimerHandle], AsyncT
             self._streams.add(stream)
             try:
                 if origin.scheme == "https" and kept is None:
-                    context = self._context(origin.library)
+                    context = self._trust(origin.library)
                     await stream.start_tls(context, origin.server_name, within, self._sessions)
                 return await self._round_trip(exchange, stream)
             except BaseException as error:

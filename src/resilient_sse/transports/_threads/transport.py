@@ -70,7 +70,7 @@ class SyncTransport(TransportBase[SyncStream, float], BlockingTransport):
                 handle.covers(stream.abort)
                 if origin.scheme == "https" and kept is None:
                     context, within = (
-                        self._context(origin.library),
+                        self._trust(origin.library),
                         handle.limit(request, "connect"),
                     )
                     stream.start_tls(context, origin.server_name, within, self._sessions)
