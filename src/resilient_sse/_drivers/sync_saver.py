@@ -100,9 +100,12 @@ class SyncSaver:
         if self._store is None or not self._lacks_something():
             return
         outcome: SimpleQueue[BaseException | None] = SimpleQueue()
-        threading.Thread(
-            target=_save_for, args=(self, outcome), name="resilient_sse last save", daemon=True
-        ).start()
+        try:
+            threading.Thread(
+                target=_save_for, args=(self, outcome), name="resilient_sse last save", daemon=True
+            ).start()
+        except RuntimeError:  # no thread can be started now
+            _save_for(self, outcome)
         error: BaseException | None = None
         with suppress(Empty):
             error = outcome.get(timeout=LAST_SAVE_SECONDS)

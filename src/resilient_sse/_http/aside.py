@@ -7,6 +7,7 @@ ends; it is a daemon, and ends with the connection.
 
 from __future__ import annotations
 
+import errno
 import queue
 import threading
 from concurrent.futures import Future, InvalidStateError
@@ -51,8 +52,12 @@ class Aside:
         pending: Future[T] = Future()
         self._pending = pending
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="resilient_sse h2", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="resilient_sse h2", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # none can be started now: the attempt has failed
+                raise OSError(errno.EAGAIN, str(error)) from error
+            self._thread = thread
         self._calls.put((pending, call))
         if self._aborted:  # just before there was something to abort
             self.abort()

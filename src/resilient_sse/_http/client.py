@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from types import FunctionType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from resilient_sse._http.cookies import Cookies
 from resilient_sse._http.proxies import AsyncUnless, Unless, mounts
@@ -30,6 +30,9 @@ from resilient_sse._values.library import (
     create_ssl_context,
 )
 from resilient_sse.transports import AsyncioTransport, SyncTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # A pool's limit is for many short requests; a stream holds its connection for weeks.
 _LIMITS: Final = Limits(max_connections=None, max_keepalive_connections=None)
@@ -160,10 +163,10 @@ class Authorities:
         if self._context is None:
             self._looked_at = monotonic()
             self._context = create_ssl_context()
-            threading.Thread(target=self._remember, name="resilient_sse ca", daemon=True).start()
+            _start(self._remember)
         elif monotonic() - self._looked_at >= _LOOKED_AT_EVERY:
             self._looked_at = monotonic()
-            threading.Thread(target=self._renew, name="resilient_sse ca", daemon=True).start()
+            _start(self._renew)
         return self._context
 
     def _remember(self) -> None:
@@ -180,6 +183,11 @@ class Authorities:
 
 _LOOKED_AT_EVERY: Final = 60.0
 _authorities: Final = Authorities()
+
+
+def _start(look: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # no thread can be started now: it is looked at in a minute
+        threading.Thread(target=look, name="resilient_sse ca", daemon=True).start()
 
 
 def _bundle() -> tuple[object, ...]:

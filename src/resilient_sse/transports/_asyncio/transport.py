@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from asyncio.selector_events import BaseSelectorEventLoop
 from contextlib import suppress
@@ -133,7 +134,10 @@ class AsyncioTransport(TransportBase[AsyncioStream, asyncio.TimerHandle], AsyncT
         named = ":" not in origin.host and not origin.host.rpartition(".")[2].isdecimal()
         if named and isinstance(loop, BaseSelectorEventLoop):  # others have ways of their own
             kind = socket.SOCK_STREAM
-            found = await loop.getaddrinfo(origin.host, origin.port, type=kind)
+            try:
+                found = await loop.getaddrinfo(origin.host, origin.port, type=kind)
+            except RuntimeError as error:  # no thread can be started now, which may pass
+                raise OSError(errno.EAGAIN, str(error)) from error
             sock = await Dial(loop, self._local_address).race(in_turns(found))
             await loop.create_connection(lambda: stream, sock=sock)
             return

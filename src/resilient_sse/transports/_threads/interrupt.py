@@ -8,6 +8,7 @@ anything: there the time limit needs a timer, a thread that shuts the socket dow
 
 from __future__ import annotations
 
+import errno
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -61,7 +62,10 @@ class InterruptHandle:
         if self._timer is None and self._until is not None:
             self._timer = threading.Timer(self._until - monotonic(), self.interrupt)
             self._timer.daemon = True
-            self._timer.start()
+            try:
+                self._timer.start()
+            except RuntimeError as error:  # none can be started now: the attempt has failed
+                raise OSError(errno.EAGAIN, str(error)) from error
         if name.endswith(CONNECTION_MADE):
             self.covers(_abort_of(info["return_value"]))
 
@@ -85,7 +89,8 @@ class InterruptHandle:
             timer, self._timer = self._timer, None
             if timer is not None:
                 timer.cancel()
-                timer.join()
+                if timer.is_alive():  # else a signal handler or the system kept it from starting
+                    timer.join()
 
     @property
     def time_left(self) -> float | None:

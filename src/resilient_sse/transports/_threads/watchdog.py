@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakSet
@@ -71,8 +72,9 @@ class Watchdog:
             self._watched.add(watched)
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="resilient_sse watch", daemon=True)
-                thread.start()  # it waits for the lock, and ends if it is not the one after all
-                self._thread = thread
+                with suppress(RuntimeError):  # none can be started now; the next read tries again
+                    thread.start()  # it waits for the lock, and ends if it is not the one after all
+                    self._thread = thread
             elif monotonic() + seconds + 2 * _GRACE < self._awake_at:  # it would look too late
                 self._changed.notify()
 
