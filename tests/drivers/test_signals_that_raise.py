@@ -30,6 +30,7 @@ def answer(request: RecordedRequest) -> Connection:
     return Connection(*body, ending=Ending.SILENCE)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("hooks", [False, True])
 def test_neither_hangs_nor_loses_what_came(hooks: bool) -> None:
     """It goes on, another thread can close it, the block can be left, and hooks hear of the end.

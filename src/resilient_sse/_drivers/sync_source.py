@@ -98,17 +98,13 @@ class SyncReconnectingEventSource(Source[HTTPClient]):
         return self
 
     def __next__(self) -> ServerSentEvent:
-        ready = self._ready
-        if ready:
+        if self._ready:
             try:  # an exit of `suppress` would double what an event of a backlog costs
-                event = ready[-1]
-                del ready[-1]  # after `pop` a signal handler might raise, and it would be lost
+                return self._ready.pop()
             except IndexError:  # another thread closed the source this very moment
                 pass
-            else:
-                return event
-        if self._quick is not None and (quick := self._quick()) is not None:
-            return quick
+        if self._quick is not None and (event := self._quick()) is not None:
+            return event
         events = self._pull(1)
         if not events:
             raise StopIteration

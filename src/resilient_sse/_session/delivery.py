@@ -122,7 +122,9 @@ class Delivery:
             self.line_up(events, comments or [])
         else:
             # As `_enqueue` does, whose call would be a part of what each read costs.
-            self._before_batch, self._batch, self.queue[:] = self.cursor, events, events[::-1]
+            turned = events if len(events) == 1 else events[::-1]
+            self._before_batch, self._batch = self.cursor, events
+            self.queue += turned
         self._newest = newest
         if moves:
             self.cursor, self._resumable = newest, resumable
