@@ -797,7 +797,7 @@ def test_a_flood_of_comments_that_is_told_at_the_end_takes_linear_time() -> None
     began = time.process_time()
     session.close(0.0)
 
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 20  # quadratic: minutes
     assert len(recorder.of(Comment)) == count
 
 
