@@ -27,6 +27,7 @@ from resilient_sse import (
     UnsafeRetry,
     Verdict,
 )
+from resilient_sse._values.callbacks import CallbackFailed
 from resilient_sse.testing import Recorder
 from tests.support.session_settings import make_settings, outcome_of, session_of
 
@@ -529,6 +530,31 @@ def test_a_decoder_that_cannot_be_made() -> None:
     assert isinstance(outcome, RuntimeError)
     assert isinstance(outcome.__cause__, StopIteration)
     assert recorder.names == ["Connecting", "Closed"]
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_decoder_that_fails_behind_a_comment(*, closes: bool) -> None:
+    """Hooks hear of the comment, but not if somebody closes the source meanwhile."""
+
+    class Failing:
+        def __init__(self, *, on_comment: Callable[[str], object], **_keywords: object) -> None:
+            self._on_comment = on_comment
+            self.last_event_id, self.retry = "", None
+
+        def feed(self, _chunk: bytes) -> list[ServerSentEvent]:
+            self._on_comment("heard")
+            if closes:
+                session.close(0.0)
+            raise LookupError
+
+    session, recorder = make_session(decoder=Failing)
+    connect(session)
+    with pytest.raises(CallbackFailed):
+        session.received(b"x", 0.0)
+    assert session.take(0.0, 1) == []
+
+    heard = [] if closes else ["heard"]
+    assert [each.text for each in recorder.of(Comment)] == heard
 
 
 def test_what_stamina_does_not_retry_is_given_up() -> None:

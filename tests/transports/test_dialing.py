@@ -85,6 +85,15 @@ async def test_an_address_that_refuses_costs_nothing(mute: socket.socket) -> Non
             await race(_addresses(closed, closed))
 
 
+async def test_from_an_address_of_this_machine(mute: socket.socket) -> None:
+    """As `AsyncioTransport` is told; an address that it does not have is an error."""
+    loop = asyncio.get_running_loop()
+    with await Dial(loop, "127.0.0.1").race(_addresses(mute)) as sock:
+        assert sock.getsockname()[0] == "127.0.0.1"
+    with pytest.raises(OSError, match="Cannot assign"):
+        await Dial(loop, "192.0.2.1").race(_addresses(mute))
+
+
 @pytest.mark.parametrize("rounds", range(6))
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 async def test_a_connection_made_while_the_task_is_cancelled_is_closed(

@@ -53,7 +53,7 @@ class Teller:
             _check(hook)
         self._broken: set[int] = set()
         self.untold: deque[LifecycleEvent] = deque() if self._hooks else _NOTHING
-        self._teller: object = None  # the call of `tell` that tells
+        self._teller: object = None  # the call of `_tell_all` that tells
         self._who = who
         self._lock = lock
 
@@ -71,18 +71,22 @@ class Teller:
         If a hook closes the source, the others hear first of what it heard; and what another
         thread brings about while this one tells, this one tells.
         """
-        me = object()
-        while self.untold:
-            try:
-                with self._lock:
-                    if self._teller is not None:
-                        return
-                    self._teller = me
-                while self.untold:
-                    self._tell(self.untold.popleft())
-            finally:  # also if a signal handler raises anywhere: it calls nothing, so not in here
-                if self._teller is me:
-                    self._teller = None
+        while self.untold and self._tell_all(object()):
+            continue  # what another thread noted just before this one was done
+
+    def _tell_all(self, me: object) -> bool:
+        """Hand out all there is; return False if another call of this is at it."""
+        try:
+            with self._lock:
+                if self._teller is not None:
+                    return False
+                self._teller = me
+            while self.untold:
+                self._tell(self.untold.popleft())
+            return True
+        finally:  # also if a signal handler raises anywhere: it calls nothing, so not in here
+            if self._teller is me:
+                self._teller = None
 
     def _tell(self, event: LifecycleEvent) -> None:
         for hook in self._hooks:

@@ -97,8 +97,8 @@ class Dial:
         if code:
             # What asyncio says.
             self._lost(sock, OSError(code, f"Connect call failed {self._pending[sock]}"))
-        elif self._connected is None:
-            self._connected = sock
+        else:
+            self._connected = self._connected or sock
         self._news.set()
 
     def _lost(self, sock: socket.socket | None, error: OSError) -> None:
