@@ -85,6 +85,7 @@ class Handler:
 
 def read(source: SyncReconnectingEventSource, handler: Handler, got: list[int]) -> None:
     """Read to the last event, whatever is raised."""
+    sys._getframe().f_trace_opcodes = True  # else CPython 3.12 learns of it too late
     sys.settrace(handler.trace)
     try:
         while LAST not in got:
