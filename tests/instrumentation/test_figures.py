@@ -218,15 +218,23 @@ def test_a_quiet_connection_that_held_ends_an_outage(story: Story) -> None:
     assert story.seconds(_figures.OUTAGE_DURATION) == [2.0, 4.0]
 
 
-def test_accepting_and_dropping_is_one_outage(story: Story) -> None:
-    """A connection without progress does not end an outage."""
+def accept_and_drop(story: Story, *, greeting: bool) -> None:
+    """Fail at the first attempt, and lose the connections of two more, a second each."""
     story.connecting()
     story.tell(RetryScheduled, failure=failed(FailureKind.CONNECT), delay=1.0)
     for attempt in (2, 3):
         story.now += 1
         story.connecting(attempt)
         story.connected()
+        if greeting:
+            story.receive(seconds=0.0, progress=False)
+            story.figures.read()
         story.disconnected(failed(attempt=attempt, outage_seconds=attempt - 1))
+
+
+def test_accepting_and_dropping_is_one_outage(story: Story) -> None:
+    """A connection without progress does not end an outage."""
+    accept_and_drop(story, greeting=False)
     story.now += 1
     story.connecting(4)
     story.connected()
@@ -237,15 +245,7 @@ def test_accepting_and_dropping_is_one_outage(story: Story) -> None:
 
 def test_a_greeting_ends_no_outage(story: Story) -> None:
     """A server that greets and then fails has not recovered; with the next event it has."""
-    story.connecting()
-    story.tell(RetryScheduled, failure=failed(FailureKind.CONNECT), delay=1.0)
-    for attempt in (2, 3):
-        story.now += 1
-        story.connecting(attempt)
-        story.connected()
-        story.receive(seconds=0.0, progress=False)
-        story.figures.read()
-        story.disconnected(failed(attempt=attempt, outage_seconds=attempt - 1))
+    accept_and_drop(story, greeting=True)
     assert story.seconds(_figures.TIME_TO_FIRST_EVENT) == [0.0, 0.0]
     assert story.seconds(_figures.OUTAGE_DURATION) == []
     story.now += 1

@@ -59,27 +59,6 @@ def secure() -> Iterator[ScriptedServer]:
         yield server
 
 
-@pytest.fixture
-def mute() -> Iterator[socket.socket]:
-    """A socket that accepts connections and never reads or says anything."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield sock
-
-
-@pytest.fixture
-def absent() -> Iterator[socket.socket]:
-    """A socket whose queue is full, so that nobody is accepted any more."""
-    with ExitStack() as stack:
-        sock = stack.enter_context(socket.socket())
-        sock.bind(("127.0.0.1", 0))
-        sock.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(sock.getsockname())
-        yield sock
-
-
 def _trusting() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(CERTIFICATE))
 

@@ -7,17 +7,14 @@ import gc
 import select
 import socket
 import time
-from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
 import httpx
 import pytest
 
 from resilient_sse.transports import AsyncioTransport
 from resilient_sse.transports._asyncio.dial import Dial
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.anyio
 
@@ -26,27 +23,6 @@ pytestmark = pytest.mark.anyio
 def anyio_backend() -> str:
     """Run the tests on asyncio, where our transport is."""
     return "asyncio"
-
-
-@pytest.fixture
-def mute() -> Iterator[socket.socket]:
-    """A socket that accepts connections and never reads or says anything."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield sock
-
-
-@pytest.fixture
-def absent() -> Iterator[socket.socket]:
-    """A socket whose queue is full, so that nobody is accepted any more."""
-    with ExitStack() as stack:
-        sock = stack.enter_context(socket.socket())
-        sock.bind(("127.0.0.1", 0))
-        sock.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(sock.getsockname())
-        yield sock
 
 
 def _addresses(*socks: socket.socket) -> list[Any]:

@@ -298,16 +298,17 @@ def test_trailers_are_what_h11_makes_of_them(trailers: bytes) -> None:
     assert framing.reusable == (not verdict)
 
 
+def no_descriptors(*_args: object) -> None:
+    """Stand for what needs a file descriptor when there are none left."""
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
 @pytest.mark.skipif(not hasattr(selectors, "PollSelector"), reason="there each wait takes one")
 @each
 async def test_looking_at_a_kept_connection_takes_no_file_descriptor(
     make: Callable[..., httpx.AsyncBaseTransport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When there are none left, the connection serves, and is not left open for nobody."""
-
-    def no_descriptors(*_args: object) -> None:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
     with Server(OK, OK) as server:
         async with httpx.AsyncClient(transport=make()) as client:
             await client.get(server.url)
@@ -323,10 +324,6 @@ async def test_certificates_that_cannot_be_read_are_an_error_in_connecting(
     make: Callable[..., httpx.AsyncBaseTransport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing was sent, and it may pass: the process may be out of file descriptors."""
-
-    def no_descriptors(*_args: object) -> None:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
     monkeypatch.setattr(TransportBase, "_context", no_descriptors)
     with Server(OK) as server:
         async with httpx.AsyncClient(transport=make()) as client:
