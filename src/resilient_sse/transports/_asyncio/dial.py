@@ -13,6 +13,8 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from resilient_sse.transports._threads.dial import HEAD_START
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Dial"]
 
-_HEAD_START: Final = 0.25  # of each address before the next one (RFC 8305 8)
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EINTR, errno.EWOULDBLOCK})
 
 
@@ -52,7 +53,7 @@ class Dial:
         try:
             for number, address in enumerate(addresses, start=1):
                 self._start(*address)
-                await self._wait(None if number == len(addresses) else _HEAD_START)
+                await self._wait(None if number == len(addresses) else HEAD_START)
                 if self._connected is not None:
                     del self._pending[self._connected]
                     return self._connected

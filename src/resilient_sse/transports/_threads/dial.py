@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from resilient_sse._values.library import Library
     from resilient_sse.transports._sockets import SocketOption
 
-__all__ = ["Address", "Dial", "addresses_of", "in_turns"]
+__all__ = ["HEAD_START", "Address", "Dial", "addresses_of", "in_turns"]
 
 Address: TypeAlias = tuple[int, Any]
 """An address family, and an address as this family writes it."""
 
-_HEAD_START: Final = 0.25
+HEAD_START: Final = 0.25
+"""Seconds of each address before the next one is tried beside it (RFC 8305 5)."""
 _TCP: Final = (socket.AF_INET, socket.AF_INET6)
 _UNDER_WAY: Final = frozenset({errno.EINPROGRESS, getattr(errno, "WSAEWOULDBLOCK", 0)})
 
@@ -103,7 +104,7 @@ class Dial:
                         break
                     self._start(address, waiting)
                     last = number == len(addresses)
-                    pause = until if last else min(until, monotonic() + _HEAD_START)
+                    pause = until if last else min(until, monotonic() + HEAD_START)
                     if sock := self._wait(pause, waiting):
                         return sock
                 raise self._failure()
@@ -139,7 +140,7 @@ class Dial:
         """Wait for the first to succeed; None if time is over, or nobody is left."""
         while self._pending and not self._aborted:
             # At most that long, because not every system lets another thread end the wait.
-            left = min(until - monotonic(), _HEAD_START)
+            left = min(until - monotonic(), HEAD_START)
             if left <= 0:
                 return None
             for key, _ in waiting.select(left):
